@@ -1,0 +1,121 @@
+"""What every transport does. The contract suite in ``libs/bus/tests`` runs the same tests on all of them.
+
+Order plane: messages of one key are delivered in publish order, at least once; nothing is dropped; ``publish`` waits
+while the topic is full. Market-data plane: ordered per publisher; ``publish`` never waits; a subscriber that is too slow
+loses the oldest records, and the next batch it gets has the GAP flag on its first record and is counted in
+``statistics()``.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Sequence
+from typing import Protocol
+
+from tradewind.wire.market_batches import MarketBatch
+from tradewind.wire.messages import Message
+from tradewind.wire.topics import Topic
+
+Payload = Message | MarketBatch
+
+
+class Start(enum.Enum):
+    """Where a subscription without a committed position begins."""
+
+    EARLIEST = "earliest"
+    LATEST = "latest"
+
+
+@dataclasses.dataclass(slots=True)
+class Delivery:
+    """One message as it reached a subscriber. ``offset`` counts from 0 per partition; ``ts_publish`` in ns."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    payload: Payload
+    ts_publish: int
+
+
+@dataclasses.dataclass(slots=True)
+class SubscriptionStatistics:
+    """Counters of one subscription since it began."""
+
+    topic: str
+    group: str | None
+    delivered: int = 0
+    lag: int = 0  # messages published and not yet received
+    dropped_records: int = 0  # market-data plane only
+    gaps: int = 0
+    dead_lettered: int = 0
+
+
+@dataclasses.dataclass(slots=True)
+class BusStatistics:
+    """Counters of one bus since it was opened."""
+
+    published: int = 0
+    publish_waits: int = 0  # times that a full order topic made a publisher wait
+    subscriptions: list[SubscriptionStatistics] = dataclasses.field(default_factory=list)
+
+
+class BusClosed(ConnectionError):
+    """The bus or the subscription was closed."""
+
+
+class Subscription(Protocol):
+    """One reader of a topic. With a group its position is durable and shared by the group's members."""
+
+    async def receive(self, limit: int = 256, timeout_s: float | None = None) -> list[Delivery]:
+        """Wait for the next deliveries, in order: at least one, at most ``limit``; empty when ``timeout_s`` passed.
+
+        Raises:
+            BusClosed: closed while waiting.
+        """
+        ...
+
+    async def commit(self) -> None:
+        """Declare everything received so far done: it will not be delivered to this group again.
+
+        Without a group it does nothing.
+        """
+        ...
+
+    async def dead_letter(self, delivery: Delivery, reason: str) -> None:
+        """Put a message that cannot be handled aside, with the reason, on ``<topic>.dead-letter``; then go on."""
+        ...
+
+    async def close(self) -> None:
+        """Stop; uncommitted messages go to another member of the group, or to the next one that joins."""
+        ...
+
+
+class Bus(Protocol):
+    """One connection to one broker."""
+
+    async def publish(self, topic: Topic, key: str, payload: Payload) -> None:
+        """Hand over one message; on the order plane it is durable at the broker when this returns."""
+        ...
+
+    async def subscribe(
+        self, topic: Topic, *, group: str | None = None, start: Start = Start.LATEST, capacity: int = 4096
+    ) -> Subscription:
+        """Begin to read. Without a group every subscriber gets every message from ``start`` on.
+
+        ``capacity`` bounds what may wait for a market-data subscriber, in batches.
+        """
+        ...
+
+    async def replay(
+        self, topic: Topic, *, from_offset: int | None = None, from_time_ns: int | None = None, limit: int = 10_000
+    ) -> Sequence[Delivery]:
+        """Messages that the topic still keeps, from an offset or a publish time on, in order per partition."""
+        ...
+
+    def statistics(self) -> BusStatistics:
+        """Counters now."""
+        ...
+
+    async def close(self) -> None:
+        """Close every subscription and the connection."""
+        ...

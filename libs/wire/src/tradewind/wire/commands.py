@@ -1,0 +1,60 @@
+"""Commands: imperative, addressed to one owner, key = account (orders) or scope (risk)."""
+
+import msgspec
+
+from tradewind.model.enums import OrderSide, OrderType, TimeInForce, TradingState
+from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, StrategyId
+from tradewind.wire.messages import Message
+
+
+class SubmitOrder(Message, frozen=True, kw_only=True, tag="SubmitOrder"):
+    """Send a new order. Prices and sizes are mantissas of the instrument; ``expire_time`` in ns for GTD."""
+
+    strategy_id: StrategyId
+    account_id: AccountId
+    client_order_id: ClientOrderId
+    instrument_id: InstrumentId
+    side: OrderSide
+    order_type: OrderType
+    size: int
+    time_in_force: TimeInForce = TimeInForce.GTC
+    price: int | None = None
+    trigger_price: int | None = None
+    post_only: bool = False
+    reduce_only: bool = False
+    expire_time: int | None = None
+
+
+class CancelOrder(Message, frozen=True, kw_only=True, tag="CancelOrder"):
+    """Cancel one order of ours. Passes in every trading state."""
+
+    strategy_id: StrategyId
+    account_id: AccountId
+    client_order_id: ClientOrderId
+
+
+class CancelAllOrders(Message, frozen=True, kw_only=True, tag="CancelAllOrders"):
+    """Cancel everything that rests on an account, or only one strategy's or one instrument's share of it."""
+
+    account_id: AccountId
+    strategy_id: StrategyId | None = None
+    instrument_id: InstrumentId | None = None
+    reason: str = ""
+
+
+class SetTradingState(Message, frozen=True, kw_only=True, tag="SetTradingState"):
+    """Ask the risk service for a new trading state of a scope: ``firm``, ``account:…``, ``strategy:…``, ``instrument:…``.
+
+    HALTED is the kill switch: everything that rests in the scope is cancelled too.
+    """
+
+    scope: str
+    state: TradingState
+    actor: str
+    why: str
+
+
+OrderCommand = SubmitOrder | CancelOrder | CancelAllOrders
+Command = OrderCommand | SetTradingState
+
+COMMAND_TYPES: tuple[type[msgspec.Struct], ...] = (SubmitOrder, CancelOrder, CancelAllOrders, SetTradingState)

@@ -1,0 +1,223 @@
+"""Events: past tense, facts. Those of the order path are published only after the store has committed them."""
+
+from decimal import Decimal
+
+import msgspec
+
+from tradewind.model.accounts import Balance
+from tradewind.model.enums import LiquiditySide, OrderSide, OrderType, TimeInForce, TradingState
+from tradewind.model.identifiers import (
+    AccountId,
+    ClientOrderId,
+    InstrumentId,
+    StrategyId,
+    TradeId,
+    Venue,
+    VenueOrderId,
+)
+from tradewind.model.instruments import Instrument
+from tradewind.model.order_status import OrderStatus
+from tradewind.wire.messages import Message
+
+
+class OrderEvent(Message, frozen=True, kw_only=True):
+    """What all order events have. ``status`` is the order's after the event, ``sequence`` counts its story from 1."""
+
+    account_id: AccountId
+    strategy_id: StrategyId
+    instrument_id: InstrumentId
+    client_order_id: ClientOrderId
+    sequence: int
+    status: OrderStatus
+
+
+class OrderInitialized(OrderEvent, frozen=True, kw_only=True, tag="OrderInitialized"):
+    """The command was taken into the store: the whole of the order."""
+
+    side: OrderSide
+    order_type: OrderType
+    time_in_force: TimeInForce
+    size: int
+    price: int | None = None
+    trigger_price: int | None = None
+    post_only: bool = False
+    reduce_only: bool = False
+    expire_time: int | None = None
+
+
+class OrderDenied(OrderEvent, frozen=True, kw_only=True, tag="OrderDenied"):
+    """Our own risk refused it; it was never sent. ``reason`` is ``CODE: limit=… value=…``."""
+
+    reason: str
+
+
+class OrderSubmitted(OrderEvent, frozen=True, kw_only=True, tag="OrderSubmitted"):
+    """Durable and cleared for sending; from here on only the venue can end it."""
+
+
+class OrderAccepted(OrderEvent, frozen=True, kw_only=True, tag="OrderAccepted"):
+    """The venue took it."""
+
+    venue_order_id: VenueOrderId
+
+
+class OrderRejected(OrderEvent, frozen=True, kw_only=True, tag="OrderRejected"):
+    """The venue refused it, in its own words."""
+
+    reason: str
+
+
+class OrderPendingCancel(OrderEvent, frozen=True, kw_only=True, tag="OrderPendingCancel"):
+    """A cancel is on its way."""
+
+
+class OrderCancelRejected(OrderEvent, frozen=True, kw_only=True, tag="OrderCancelRejected"):
+    """The venue, or we, refused the cancel; the previous status holds again."""
+
+    reason: str
+
+
+class OrderCanceled(OrderEvent, frozen=True, kw_only=True, tag="OrderCanceled"):
+    """Canceled at the venue."""
+
+    reason: str = ""
+
+
+class OrderExpired(OrderEvent, frozen=True, kw_only=True, tag="OrderExpired"):
+    """Ended by its time in force."""
+
+
+class OrderFilled(OrderEvent, frozen=True, kw_only=True, tag="OrderFilled"):
+    """One execution. ``size`` and ``price`` are of this fill alone; ``filled_size`` is the order's total after it."""
+
+    venue_order_id: VenueOrderId
+    trade_id: TradeId
+    side: OrderSide
+    price: int
+    size: int
+    filled_size: int
+    fee: Decimal
+    fee_currency: str
+    liquidity_side: LiquiditySide
+
+
+class OrderOutcomeUnknown(OrderEvent, frozen=True, kw_only=True, tag="OrderOutcomeUnknown"):
+    """We cannot tell what the venue did with what we sent. It is being asked; the worst case stays in risk."""
+
+    reason: str
+
+
+class OrderOutcomeResolved(OrderEvent, frozen=True, kw_only=True, tag="OrderOutcomeResolved"):
+    """The venue's word ended the doubt; the event before it or after it says what it was."""
+
+    reason: str
+
+
+class PositionChanged(Message, frozen=True, kw_only=True, tag="PositionChanged"):
+    """The position of one strategy in one instrument after a fill."""
+
+    account_id: AccountId
+    strategy_id: StrategyId
+    instrument_id: InstrumentId
+    signed_size: int
+    average_price: Decimal
+    realized_pnl: Decimal
+
+
+class AccountBalancesChanged(Message, frozen=True, kw_only=True, tag="AccountBalancesChanged"):
+    """Balances as the venue states them; only the currencies that changed, or all in a snapshot."""
+
+    account_id: AccountId
+    balances: tuple[Balance, ...]
+    snapshot: bool = False
+
+
+class EquityChanged(Message, frozen=True, kw_only=True, tag="EquityChanged"):
+    """Profit and loss of one strategy's book at the latest marks, in quote currency."""
+
+    account_id: AccountId
+    strategy_id: StrategyId
+    currency: str
+    realized_pnl: Decimal
+    unrealized_pnl: Decimal
+    fees: Decimal
+
+    @property
+    def net_pnl(self) -> Decimal:
+        """Realized plus unrealized less fees."""
+        return self.realized_pnl + self.unrealized_pnl - self.fees
+
+
+class TradingStateChanged(Message, frozen=True, kw_only=True, tag="TradingStateChanged"):
+    """The persisted trading state of a scope. ``actor`` and ``why`` stand in the audit table too."""
+
+    scope: str
+    state: TradingState
+    actor: str
+    why: str
+
+
+class InstrumentDefined(Message, frozen=True, kw_only=True, tag="InstrumentDefined"):
+    """An instrument can be traded in these steps from now on."""
+
+    instrument: Instrument
+
+
+class FeedStatusChanged(Message, frozen=True, kw_only=True, tag="FeedStatusChanged"):
+    """State of one instrument's market data feed: CONNECTING, SYNCING, LIVE, GAP, STALE, ENDED or DISCONNECTED."""
+
+    venue: Venue
+    instrument_id: InstrumentId | None
+    state: str
+    detail: str = ""
+
+
+class Audited(Message, frozen=True, kw_only=True, tag="Audited"):
+    """Who did what, from what to what, and why."""
+
+    actor: str
+    action: str
+    before: str
+    after: str
+    why: str
+
+
+AnyOrderEvent = (
+    OrderInitialized
+    | OrderDenied
+    | OrderSubmitted
+    | OrderAccepted
+    | OrderRejected
+    | OrderPendingCancel
+    | OrderCancelRejected
+    | OrderCanceled
+    | OrderExpired
+    | OrderFilled
+    | OrderOutcomeUnknown
+    | OrderOutcomeResolved
+)
+
+ORDER_EVENT_TYPES: tuple[type[msgspec.Struct], ...] = (
+    OrderInitialized,
+    OrderDenied,
+    OrderSubmitted,
+    OrderAccepted,
+    OrderRejected,
+    OrderPendingCancel,
+    OrderCancelRejected,
+    OrderCanceled,
+    OrderExpired,
+    OrderFilled,
+    OrderOutcomeUnknown,
+    OrderOutcomeResolved,
+)
+EVENT_TYPES: tuple[type[msgspec.Struct], ...] = (
+    *ORDER_EVENT_TYPES,
+    PositionChanged,
+    AccountBalancesChanged,
+    EquityChanged,
+    TradingStateChanged,
+    InstrumentDefined,
+    FeedStatusChanged,
+    Audited,
+)

@@ -1,0 +1,51 @@
+"""Topics: name, plane, key. The table of docs/protocols is made from here."""
+
+import dataclasses
+import enum
+from typing import Final
+
+from tradewind.model.identifiers import Venue
+
+
+class Plane(enum.StrEnum):
+    """The two planes promise different things, and each has its own broker URL."""
+
+    MARKET_DATA = "market-data"  # ordered per instrument; a slow consumer loses records to a counted gap marker
+    ORDERS = "orders"  # ordered per key, at least once, never dropped; a full queue pushes back
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Topic:
+    """One named stream of messages. ``partitions`` bounds how many members of a group may share it."""
+
+    name: str
+    plane: Plane
+    key: str
+    partitions: int = 1
+
+
+def market_events(venue: Venue) -> Topic:
+    """MarketBatch messages of one venue."""
+    return Topic(f"md.events.{venue.lower()}", Plane.MARKET_DATA, "venue")
+
+
+MD_STATUS: Final = Topic("md.status", Plane.MARKET_DATA, "instrument")
+ORDERS_COMMANDS: Final = Topic("orders.commands", Plane.ORDERS, "account", partitions=4)
+ORDERS_EVENTS: Final = Topic("orders.events", Plane.ORDERS, "account", partitions=4)
+ACCOUNT_EVENTS: Final = Topic("account.events", Plane.ORDERS, "account", partitions=4)
+RISK_COMMANDS: Final = Topic("risk.commands", Plane.ORDERS, "scope")
+RISK_STATE: Final = Topic("risk.state", Plane.ORDERS, "scope")
+REF_INSTRUMENTS: Final = Topic("ref.instruments", Plane.ORDERS, "instrument")
+OPS_AUDIT: Final = Topic("ops.audit", Plane.ORDERS, "actor")
+
+FIXED_TOPICS: Final = (
+    MD_STATUS,
+    ORDERS_COMMANDS,
+    ORDERS_EVENTS,
+    ACCOUNT_EVENTS,
+    RISK_COMMANDS,
+    RISK_STATE,
+    REF_INSTRUMENTS,
+    OPS_AUDIT,
+)
+BY_NAME: Final[dict[str, Topic]] = {topic.name: topic for topic in FIXED_TOPICS}

@@ -1,0 +1,1 @@
+"""Owns one venue account: risk-checked, durably written orders."""

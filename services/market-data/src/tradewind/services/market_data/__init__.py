@@ -1,0 +1,1 @@
+"""Venue bytes to market records on the bus."""

@@ -1,0 +1,1 @@
+"""Marks, profit and loss, equity curve."""

@@ -1,0 +1,1 @@
+"""Market records into the database."""

@@ -1,0 +1,1 @@
+"""Trading state and kill switch."""

@@ -1,0 +1,1 @@
+"""A real exchange server with a real matching engine that speaks the Binance spot API."""

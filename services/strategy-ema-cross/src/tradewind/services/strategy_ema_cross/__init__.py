@@ -1,0 +1,1 @@
+"""Exponential moving average cross on mid prices."""

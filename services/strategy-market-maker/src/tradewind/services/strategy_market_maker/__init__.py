@@ -1,0 +1,1 @@
+"""Two-sided quotes around the mid price, skewed by inventory."""
