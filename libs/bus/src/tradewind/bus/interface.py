@@ -1,7 +1,7 @@
 """What every transport does. The contract suite in ``libs/bus/tests`` runs the same tests on all of them.
 
 Order plane: messages of one key are delivered in publish order, at least once; nothing is dropped; ``publish`` waits
-while the topic is full. Market-data plane: ordered per publisher; ``publish`` never waits; a subscriber that is too slow
+while the topic is full. Market-data plane: ordered per publisher; ``publish`` never waits; a subscriber that is slow
 loses the oldest records, and the next batch it gets has the GAP flag on its first record and is counted in
 ``statistics()``.
 """

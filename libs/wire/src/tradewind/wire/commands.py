@@ -43,7 +43,7 @@ class CancelAllOrders(Message, frozen=True, kw_only=True, tag="CancelAllOrders")
 
 
 class SetTradingState(Message, frozen=True, kw_only=True, tag="SetTradingState"):
-    """Ask the risk service for a new trading state of a scope: ``firm``, ``account:…``, ``strategy:…``, ``instrument:…``.
+    """Ask for a trading state of a scope: ``firm``, ``account:…``, ``strategy:…`` or ``instrument:…``.
 
     HALTED is the kill switch: everything that rests in the scope is cancelled too.
     """

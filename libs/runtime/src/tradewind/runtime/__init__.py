@@ -1,0 +1,1 @@
+"""How a process lives: settings, lifecycle, supervision, health, metrics, logging, command line."""

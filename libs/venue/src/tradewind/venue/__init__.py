@@ -1,0 +1,1 @@
+"""What an exchange adapter must do, the adapters, and the matching engine."""
