@@ -2,8 +2,9 @@
 
 A service package has one module ``service`` with one value ``SERVICE``, found through the entry point group
 ``tradewind.services``. ``run`` works until it is cancelled; on cancellation it may finish what it owes (cancel orders,
-flush a buffer) within ``stop_budget_s``, then lets the CancelledError go on. If it raises anything else it is started again
-with back-off.
+flush a buffer) within ``stop_budget_s``, then lets the CancelledError go on. If it raises ``StartRefused`` the whole
+process ends with that message; if it raises anything else it is started again with back-off; if it returns it has
+ended.
 """
 
 import dataclasses

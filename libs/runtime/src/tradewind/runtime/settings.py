@@ -1,7 +1,7 @@
 """Settings: typed structs filled from environment variables, nothing else.
 
-Every variable begins with ``TRADEWIND_``. A wrong value ends the start with one line that names the variable, what it held
-and what it takes. Secrets may be given as ``<NAME>_FILE``, the path of a file that holds the value.
+Every variable begins with ``TRADEWIND_``. A wrong value ends the start with one line that names the variable, what it
+held and what it takes. Secrets may be given as ``<NAME>_FILE``, the path of a file that holds the value.
 """
 
 import os
@@ -15,6 +15,7 @@ import msgspec
 S = TypeVar("S", bound=msgspec.Struct)
 
 PREFIX = "TRADEWIND_"
+SECRET_WORDS = ("secret", "password", "passwd", "api_key", "apikey", "signature", "dsn")
 
 
 class SettingsError(ValueError):
@@ -24,11 +25,11 @@ class SettingsError(ValueError):
 class PlatformSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What all services of one deployment share.
 
-    An empty ``postgres_dsn`` or ``redis_url`` means the embedded server under ``data_dir``. The venue's addresses default to
-    the simulated venue of the same machine; a real exchange needs ``live=yes`` and its own keys.
+    An empty ``postgres_dsn`` or ``redis_url`` means the embedded server under ``data_dir``. The venue's addresses
+    default to the simulated venue of the same machine; a real exchange needs ``live=yes`` and its own keys.
     """
 
-    data_dir: Path = Path("~/.local/share/tradewind")
+    data_dir: Path = msgspec.field(default_factory=lambda: Path("~/.local/share/tradewind").expanduser())
     postgres_dsn: str = ""
     redis_url: str = ""
     market_data_url: str = "memory://"
@@ -64,8 +65,15 @@ def load_settings(struct: type[S], *, prefix: str = PREFIX, environ: Mapping[str
         try:
             found[field.name] = msgspec.convert(value, field.type, strict=False, dec_hook=_decode)
         except msgspec.ValidationError as error:
-            raise SettingsError(f"{name}={value!r}: {error}") from error
+            shown = "<hidden>" if names_secret(name) else repr(value)
+            raise SettingsError(f"{name}={shown}: {error}") from error
     return struct(**found)
+
+
+def names_secret(name: str) -> bool:
+    """Whether a variable or log key of this name holds something that must never be shown."""
+    lowered = name.lower()
+    return any(word in lowered for word in SECRET_WORDS)
 
 
 def service_prefix(service: str) -> str:

@@ -1,0 +1,52 @@
+"""Finds the services that are installed beside this package, by the entry point group ``tradewind.services``."""
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+
+from tradewind.runtime.refusals import StartRefused
+from tradewind.runtime.service import Service
+
+GROUP: Final = "tradewind.services"
+
+
+class ServiceNotFound(StartRefused):
+    """No installed service has this name; the message lists those that there are."""
+
+
+class BrokenService(StartRefused):
+    """An entry point cannot be loaded or is no ``Service``; the message names it."""
+
+
+def installed_names() -> list[str]:
+    """Names of all installed services, sorted, without loading their code."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def load_services(names: list[str] | None = None) -> dict[str, Service]:
+    """The named services, or all that are installed, by name and sorted.
+
+    Raises:
+        ServiceNotFound: a name that is not installed.
+        BrokenService: a service's code cannot be loaded.
+    """
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    for name in names or ():
+        if name not in points:
+            there_are = ", ".join(sorted(points)) or "none is installed; run make setup"
+            raise ServiceNotFound(f"there is no service {name!r}; there are: {there_are}")
+    return {name: _load(points[name]) for name in sorted(set(names or points))}
+
+
+def _load(point: EntryPoint) -> Service:
+    where = f"service {point.name!r} (entry point {point.value}"
+    if point.dist is not None:
+        where += f" of {point.dist.name}"
+    try:
+        service = point.load()
+    except Exception as error:
+        raise BrokenService(f"{where}) cannot be loaded: {type(error).__name__}: {error}") from error
+    if not isinstance(service, Service):
+        raise BrokenService(f"{where}) is a {type(service).__name__}; it must be a tradewind.runtime.service.Service")
+    if service.name != point.name:
+        raise BrokenService(f"{where}) calls itself {service.name!r}; the two names must be equal")
+    return service
