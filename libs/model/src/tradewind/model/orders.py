@@ -47,6 +47,7 @@ class Order(msgspec.Struct, kw_only=True):
     post_only: bool = False
     reduce_only: bool = False
     expire_time: int | None = None
+    command_id: str = ""
     correlation_id: str = ""
     status: OrderStatus = OrderStatus.INITIALIZED
     previous_status: OrderStatus | None = None

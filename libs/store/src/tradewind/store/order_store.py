@@ -1,0 +1,243 @@
+"""The write-ahead store of the order path: one call is one round trip and one transaction, fenced by the lease's epoch.
+
+``commit`` either wrote everything or nothing. When it raises DatabaseUnavailable nobody knows which: the caller must
+throw its memory away and load again, and that is also how it starts.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from tradewind.model.identifiers import AccountId, ClientOrderId, StrategyId, TradeId, Venue
+from tradewind.model.order_status import CLOSED
+from tradewind.model.orders import Fill, Order
+from tradewind.model.positions import Position
+from tradewind.store.database import Database
+from tradewind.wire.encoding import VERSIONS, decode, encode, type_name
+from tradewind.wire.messages import Message
+from tradewind.wire.topics import Topic
+
+LEASE_LOST_SQLSTATE: Final = "TW001"
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
+_CLOSED: Final = [status.value for status in CLOSED]
+
+
+class LeaseLost(Exception):
+    """Another process has taken the account over. Nothing was written; stop sending now."""
+
+
+class StoreConflict(Exception):
+    """A new order or fill is in the store already. Nothing was written; load again and plan again."""
+
+
+class FillRow(Fill, frozen=True, kw_only=True):
+    """A fill with what it moved: signed changes of base and quote currency, fee apart."""
+
+    venue: Venue
+    base_currency: str
+    base_amount: Decimal
+    quote_currency: str
+    quote_amount: Decimal
+
+
+class BookRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Cash of one strategy's book in one currency."""
+
+    account_id: AccountId
+    strategy_id: StrategyId
+    currency: str
+    amount: Decimal
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that must be published once the transaction has committed.
+
+    ``client_order_id`` and ``sequence`` are set on order events, which also become the order's story.
+    """
+
+    topic: Topic
+    key: str
+    message: Message
+    client_order_id: ClientOrderId | None = None
+    sequence: int | None = None
+
+
+class OrderBatch(msgspec.Struct, kw_only=True):
+    """What one transaction of the order path writes."""
+
+    new_orders: list[Order] = []
+    orders: list[Order] = []
+    fills: list[FillRow] = []
+    positions: list[Position] = []
+    books: list[BookRow] = []
+    outgoing: list[Outgoing] = []
+
+
+class StoredOutgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """An outbox row that a process left behind."""
+
+    event_id: str
+    topic: str
+    key: str
+    message: Message
+
+
+class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One currency: what opening balances and fills make of the account, and what the books add up to."""
+
+    currency: str
+    account_amount: Decimal
+    books_amount: Decimal
+
+
+class OrderStore:
+    """Reads and writes the order path of one account."""
+
+    def __init__(self, database: Database, account_id: AccountId) -> None:
+        self._database = database
+        self.account_id = account_id
+
+    async def commit(self, batch: OrderBatch, *, lease: str, epoch: int, now_ns: int) -> None:
+        """Write a batch in one transaction.
+
+        Raises:
+            LeaseLost: the epoch is over; nothing was written.
+            StoreConflict: an order or fill exists already; nothing was written.
+            DatabaseUnavailable: the outcome is not known.
+        """
+        out = batch.outgoing
+        messages = [o.message for o in out]
+        names = [type_name(m) for m in messages]
+        arguments = (
+            lease,
+            epoch,
+            self.account_id,
+            _json(batch.new_orders),
+            _json(batch.orders),
+            _json(batch.fills),
+            _json(batch.positions),
+            _json(batch.books),
+            [o.topic.name for o in out],
+            [o.key for o in out],
+            [m.event_id for m in messages],
+            names,
+            [VERSIONS[name] for name in names],
+            [encode(m) for m in messages],
+            [o.client_order_id for o in out],
+            [o.sequence for o in out],
+            now_ns,
+        )
+        try:
+            async with self._database.connection() as connection:
+                await connection.fetchval(_COMMIT, *arguments)
+        except asyncpg.UniqueViolationError as error:
+            raise StoreConflict(error.detail or str(error)) from error
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == LEASE_LOST_SQLSTATE:
+                raise LeaseLost(str(error)) from error
+            raise
+
+    async def save_opening_balances(self, amounts: dict[str, Decimal], now_ns: int) -> None:
+        """Record what the account held when it was first seen; later calls change nothing for a known currency."""
+        async with self._database.connection() as connection, connection.transaction():
+            for currency, amount in amounts.items():
+                await connection.execute(_OPENING, self.account_id, currency, amount, now_ns)
+
+    async def opening_currencies(self) -> set[str]:
+        """Currencies whose opening balance is recorded."""
+        rows = await self._fetch("SELECT currency FROM opening_balances WHERE account_id = $1")
+        return {row["currency"] for row in rows}
+
+    async def unfinished_orders(self) -> list[Order]:
+        """Orders without a known end, oldest first."""
+        rows = await self._fetch(_UNFINISHED, _CLOSED)
+        return [order_from_row(row) for row in rows]
+
+    async def orders_by_id(self, ids: Sequence[ClientOrderId]) -> list[Order]:
+        """Those of ``ids`` that the store knows."""
+        rows = await self._fetch("SELECT * FROM orders WHERE account_id = $1 AND client_order_id = ANY($2)", list(ids))
+        return [order_from_row(row) for row in rows]
+
+    async def order_by_venue_id(self, venue_order_id: str) -> Order | None:
+        """The order that the venue calls so."""
+        query = "SELECT * FROM orders WHERE account_id = $1 AND venue_order_id = $2"
+        rows = await self._fetch(query, venue_order_id)
+        return order_from_row(rows[0]) if rows else None
+
+    async def positions(self) -> list[Position]:
+        """All positions of the account, flat ones too."""
+        rows = await self._fetch("SELECT * FROM positions WHERE account_id = $1")
+        return [msgspec.convert(dict(row), Position) for row in rows]
+
+    async def books(self) -> list[BookRow]:
+        """Cash of every strategy's book."""
+        rows = await self._fetch("SELECT * FROM books WHERE account_id = $1")
+        return [msgspec.convert(dict(row), BookRow) for row in rows]
+
+    async def known_trade_ids(self, trade_ids: Sequence[TradeId]) -> set[TradeId]:
+        """Those of ``trade_ids`` whose fill is in the store."""
+        query = "SELECT trade_id FROM fills WHERE account_id = $1 AND trade_id = ANY($2)"
+        return {TradeId(row["trade_id"]) for row in await self._fetch(query, list(trade_ids))}
+
+    async def recent_trade_ids(self, limit: int) -> list[TradeId]:
+        """Trade ids of the newest fills, oldest of them first."""
+        query = "SELECT trade_id FROM fills WHERE account_id = $1 ORDER BY ts_event DESC, trade_id LIMIT $2"
+        return [TradeId(row["trade_id"]) for row in reversed(await self._fetch(query, limit))]
+
+    async def last_fill_ns(self) -> int | None:
+        """Venue time of the newest fill."""
+        rows = await self._fetch("SELECT max(ts_event) AS ts FROM fills WHERE account_id = $1")
+        return rows[0]["ts"] if rows else None
+
+    async def unpublished(self, limit: int = 10_000) -> list[StoredOutgoing]:
+        """Outbox rows in commit order. They were committed; whether they were published nobody knows."""
+        query = "SELECT * FROM outbox ORDER BY id LIMIT $1"
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(query, limit)
+        return [
+            StoredOutgoing(
+                event_id=row["event_id"],
+                topic=row["topic"],
+                key=row["key"],
+                message=decode(row["type"], row["version"], row["payload"]),
+            )
+            for row in rows
+        ]
+
+    async def mark_published(self, event_ids: Sequence[str]) -> None:
+        """Forget outbox rows that the bus has taken."""
+        async with self._database.connection() as connection:
+            await connection.execute("DELETE FROM outbox WHERE event_id = ANY($1)", list(event_ids))
+
+    async def ledger(self) -> list[LedgerLine]:
+        """The ledger by currency, computed by the database from opening balances and fills."""
+        query = "SELECT currency, account_amount, books_amount FROM ledger WHERE account_id = $1 ORDER BY currency"
+        return [msgspec.convert(dict(row), LedgerLine) for row in await self._fetch(query)]
+
+    async def _fetch(self, query: str, *arguments: Any) -> list[Any]:
+        async with self._database.connection() as connection:
+            return list(await connection.fetch(query, self.account_id, *arguments))
+
+
+def order_from_row(row: Any) -> Order:
+    """An order from a row of ``orders``."""
+    return msgspec.convert(dict(row), Order)
+
+
+def _json(rows: Sequence[msgspec.Struct]) -> str | None:
+    return _encoder.encode(rows).decode() if rows else None
+
+
+_COMMIT: Final = (
+    "SELECT commit_order_batch($1, $2, $3, $4::json, $5::json, $6::json, $7::json, $8::json,"
+    " $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+)
+_OPENING: Final = "INSERT INTO opening_balances VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
+_UNFINISHED: Final = (
+    "SELECT * FROM orders WHERE account_id = $1 AND (status <> ALL($2) OR outcome = 'UNKNOWN')"
+    " ORDER BY ts_init, client_order_id"
+)
