@@ -1,0 +1,90 @@
+"""Where orders will go, in words, and the rule that keeps them from a real exchange unless the user says so twice.
+
+An address is simulated only if its host is this machine's own loopback. Everything else counts as a real exchange and
+needs ``TRADEWIND_LIVE=yes`` and keys that are not the published ones of the simulated venue.
+"""
+
+import dataclasses
+import ipaddress
+from typing import Final
+from urllib.parse import urlsplit
+
+from tradewind.runtime.refusals import StartRefused
+from tradewind.runtime.settings import PREFIX, PlatformSettings, SettingsError
+
+_DEFAULTS: Final = PlatformSettings()
+_REST: Final = f"{PREFIX}VENUE_REST_URL"
+_STREAM: Final = f"{PREFIX}VENUE_STREAM_URL"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VenueTarget:
+    """What was decided: whether real money is at stake, and the line that says so before anything trades."""
+
+    real: bool
+    sentence: str
+
+
+class RealVenueRefused(StartRefused):
+    """A real exchange is addressed without the user's explicit word or without own keys."""
+
+
+def venue_target(platform: PlatformSettings) -> VenueTarget:
+    """Where orders and market data connections go.
+
+    Raises:
+        SettingsError: an address is no http(s) or ws(s) URL with a host.
+        RealVenueRefused: a real exchange is addressed and ``live``, the keys or the encryption are not in order.
+    """
+    rest_host = _host(_REST, platform.venue_rest_url, ("http", "https"))
+    stream_host = _host(_STREAM, platform.venue_stream_url, ("ws", "wss"))
+    if is_loopback(rest_host) and is_loopback(stream_host):
+        return VenueTarget(False, f"Orders go to the simulated venue at {platform.venue_rest_url}")
+    _check_real(platform)
+    if is_loopback(rest_host):
+        return VenueTarget(
+            True,
+            f"Orders go to the simulated venue at {platform.venue_rest_url}, "
+            f"market data comes from the REAL exchange at {platform.venue_stream_url}",
+        )
+    return VenueTarget(True, f"Orders go to the REAL exchange at {platform.venue_rest_url}")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own loopback, without asking a name server."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_real(platform: PlatformSettings) -> None:
+    for name, url in ((_REST, platform.venue_rest_url), (_STREAM, platform.venue_stream_url)):
+        if is_loopback(_host(name, url, ("http", "https", "ws", "wss"))):
+            continue
+        if platform.live != "yes":
+            raise RealVenueRefused(
+                f"{name}={url} is not on this machine, so it counts as a REAL exchange; "
+                f"set {PREFIX}LIVE=yes and your own keys, or take the variable away to use the simulated venue"
+            )
+        if urlsplit(url).scheme in ("http", "ws"):
+            raise RealVenueRefused(f"{name}={url} would send keys and orders unencrypted; use https:// and wss://")
+    own_key = platform.venue_api_key not in ("", _DEFAULTS.venue_api_key)
+    own_secret = platform.venue_api_secret not in ("", _DEFAULTS.venue_api_secret)
+    if not (own_key and own_secret):
+        raise RealVenueRefused(
+            f"{PREFIX}LIVE=yes needs your own keys; set {PREFIX}VENUE_API_KEY and {PREFIX}VENUE_API_SECRET (or _FILE)"
+        )
+
+
+def _host(name: str, url: str, schemes: tuple[str, ...]) -> str:
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError as error:
+        raise SettingsError(f"{name}={url!r}: {error}") from error
+    if parts.scheme not in schemes or not host:
+        raise SettingsError(f"{name}={url!r}: it takes an address like {schemes[0]}://127.0.0.1:8081")
+    return host
