@@ -3,13 +3,17 @@
 Order plane: messages of one key are delivered in publish order, at least once; nothing is dropped; ``publish`` waits
 while the topic is full. Market-data plane: ordered per publisher; ``publish`` never waits; a subscriber that is slow
 loses the oldest records, and the next batch it gets has the GAP flag on its first record and is counted in
-``statistics()``.
+``statistics()``. That flag speaks for the whole topic: every instrument read from it must be synchronised again.
+
+Payloads may be shared between subscribers: nobody changes a delivery or what is in it.
 """
 
 import dataclasses
 import enum
 from collections.abc import Sequence
 from typing import Protocol
+
+import msgspec
 
 from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.messages import Message
@@ -25,8 +29,7 @@ class Start(enum.Enum):
     LATEST = "latest"
 
 
-@dataclasses.dataclass(slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """One message as it reached a subscriber. ``offset`` counts from 0 per partition; ``ts_publish`` in ns."""
 
     topic: str
@@ -69,8 +72,11 @@ class Subscription(Protocol):
     async def receive(self, limit: int = 256, timeout_s: float | None = None) -> list[Delivery]:
         """Wait for the next deliveries, in order: at least one, at most ``limit``; empty when ``timeout_s`` passed.
 
+        One task at a time. A cancelled ``receive`` loses nothing.
+
         Raises:
-            BusClosed: closed while waiting.
+            BusClosed: closed, before or while waiting.
+            RuntimeError: another task waits on this subscription.
         """
         ...
 
@@ -102,7 +108,10 @@ class Bus(Protocol):
     ) -> Subscription:
         """Begin to read. Without a group every subscriber gets every message from ``start`` on.
 
-        ``capacity`` bounds what may wait for a market-data subscriber, in batches.
+        ``capacity`` bounds what may wait for a market-data subscriber, in batches, and for an order-plane subscriber
+        without a group, in messages per partition. A group's ``start`` counts when the group first appears. A group
+        is a reader for ever: while no member reads, its backlog is kept, and pushes back. So a reader that may stay
+        away for good (a strategy, a page) reads without a group.
         """
         ...
 

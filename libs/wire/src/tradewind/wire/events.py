@@ -182,6 +182,24 @@ class Audited(Message, frozen=True, kw_only=True, tag="Audited"):
     why: str
 
 
+class DeadLettered(Message, frozen=True, kw_only=True, tag="DeadLettered"):
+    """A message that no consumer could handle, put aside on ``<topic>.dead-letter``.
+
+    ``payload`` is the message as ``tradewind.wire.encoding`` writes it (a market batch: its raw records), or the bytes
+    as they came when they could not be decoded. ``message_version`` is 0 when the version is not known. ``ts_event``
+    is when the message was published; the correlation id is the message's own, and its event id is the causation id.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    message_type: str
+    message_version: int
+    reason: str
+    payload: bytes
+
+
 AnyOrderEvent = (
     OrderInitialized
     | OrderDenied
@@ -220,4 +238,5 @@ EVENT_TYPES: tuple[type[msgspec.Struct], ...] = (
     InstrumentDefined,
     FeedStatusChanged,
     Audited,
+    DeadLettered,
 )

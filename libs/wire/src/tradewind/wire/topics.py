@@ -29,6 +29,11 @@ def market_events(venue: Venue) -> Topic:
     return Topic(f"md.events.{venue.lower()}", Plane.MARKET_DATA, "venue")
 
 
+def dead_letters_of(name: str) -> Topic:
+    """DeadLettered messages of the topic ``name``; on the order plane whatever the topic's own plane is."""
+    return Topic(f"{name}.dead-letter", Plane.ORDERS, "as in the topic")
+
+
 MD_STATUS: Final = Topic("md.status", Plane.MARKET_DATA, "instrument")
 ORDERS_COMMANDS: Final = Topic("orders.commands", Plane.ORDERS, "account", partitions=4)
 ORDERS_EVENTS: Final = Topic("orders.events", Plane.ORDERS, "account", partitions=4)
