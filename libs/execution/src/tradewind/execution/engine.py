@@ -1,13 +1,13 @@
 """The execution engine: commands and reports in, plans out. No I/O, no clock, no tasks.
 
 Order of a life: a command is deduped, checked and planned as INITIALIZED + SUBMITTED (or DENIED); the caller commits
-the plan and only then sends. Reports move the order by the transition table; a report that says nothing new plans nothing.
+the plan and only then sends. Reports move the order by the transition table; a report without news plans nothing.
 
 Memory is changed while planning. If a commit fails, the caller throws the engine away and loads a new one from the
 store: there is one recovery path, and it is the start.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeVar, overload
 
@@ -162,14 +162,14 @@ class ExecutionEngine:
                 self._deny(_order_of(command, now_ns), str(code))
         return self._finish()
 
-    def plan_opening(self, balances: BalanceReport, known: set[str], now_ns: int) -> tuple[Plan, dict[str, Decimal]]:
-        """Book the currencies that the account is first seen with; returns the plan and the opening amounts."""
+    def plan_opening(self, amounts: Mapping[str, Decimal], now_ns: int) -> Plan:
+        """Book what the account was first seen with to EXTERNAL, so that the books add up to the whole account."""
         self._begin(now_ns)
-        fresh = {b.currency: b.total for b in balances.balances if b.currency not in known}
-        for currency, amount in fresh.items():
-            row = self.ledger.open_currency(currency, amount)
-            self._plan.books[row.strategy_id, row.currency] = row
-        return self._finish(), fresh
+        for currency, amount in amounts.items():
+            if (EXTERNAL, currency) not in self.ledger.books:
+                row = self.ledger.open_currency(currency, amount)
+                self._plan.books[row.strategy_id, row.currency] = row
+        return self._finish()
 
     # -- commands --------------------------------------------------------------------------------------------------
 
@@ -301,6 +301,8 @@ class ExecutionEngine:
             self.incomplete.pop(order.client_order_id)
             if waiting.status in _ENDS_WITHOUT_FILL:
                 self._end(order, waiting)
+        if order.client_order_id in self._cancel_later and order.status.is_open:
+            self._plan_cancel(order)
 
     def _book_fill(self, order: Order, report: FillReport) -> None:
         instrument = self.instruments[order.instrument_id]

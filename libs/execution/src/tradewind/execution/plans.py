@@ -19,7 +19,7 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, kw_only=True):
     """The outcome of planning.
 
-    Rows go to the store in one transaction; then ``submits`` and ``cancels`` go to the venue, and ``outgoing`` to the bus.
+    Rows go to the store in one transaction; then submits and cancels go to the venue, and ``outgoing`` to the bus.
     """
 
     new_orders: dict[ClientOrderId, Order] = {}

@@ -3,7 +3,6 @@
 import re
 from typing import Final
 
-from tradewind.model.identifiers import AccountId
 from tradewind.wire.commands import CancelAllOrders, CancelOrder, SubmitOrder
 
 # Binance's newClientOrderId; other venues are not stricter.
@@ -11,12 +10,10 @@ _CLIENT_ORDER_ID: Final = re.compile(r"[A-Za-z0-9.:/_-]{1,36}")
 _NAME: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
 
-def fault_of(command: object, account_id: AccountId) -> str | None:
-    """Why a message on the command topic cannot be an order command of this account, or None when it can."""
+def fault_of(command: object) -> str | None:
+    """Why a message on the command topic cannot be an order command, or None when it can."""
     if not isinstance(command, SubmitOrder | CancelOrder | CancelAllOrders):
         return f"{type(command).__name__} is no order command"
-    if command.account_id != account_id:
-        return f"account {command.account_id!r} is not served here; this execution owns {account_id}"
     if not isinstance(command, CancelAllOrders) and not _CLIENT_ORDER_ID.fullmatch(command.client_order_id):
         return f"client_order_id {command.client_order_id[:50]!r}: use 1 to 36 of A-Z a-z 0-9 . : / _ -"
     names = {"event_id": command.event_id, "correlation_id": command.correlation_id}

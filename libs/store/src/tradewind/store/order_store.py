@@ -141,16 +141,21 @@ class OrderStore:
                 raise LeaseLost(str(error)) from error
             raise
 
-    async def save_opening_balances(self, amounts: dict[str, Decimal], now_ns: int) -> None:
-        """Record what the account held when it was first seen; later calls change nothing for a known currency."""
+    async def open_balances(self, amounts: dict[str, Decimal], ts_ns: int) -> dict[str, Decimal]:
+        """Record what the account held when it was first seen, and return all that is recorded.
+
+        A currency that is recorded already keeps its amount.
+        """
         async with self._database.connection() as connection, connection.transaction():
             for currency, amount in amounts.items():
-                await connection.execute(_OPENING, self.account_id, currency, amount, now_ns)
+                await connection.execute(_OPENING, self.account_id, currency, amount, ts_ns)
+        rows = await self._fetch("SELECT currency, amount FROM opening_balances WHERE account_id = $1")
+        return {row["currency"]: row["amount"] for row in rows}
 
-    async def opening_currencies(self) -> set[str]:
-        """Currencies whose opening balance is recorded."""
-        rows = await self._fetch("SELECT currency FROM opening_balances WHERE account_id = $1")
-        return {row["currency"] for row in rows}
+    async def opened_ns(self) -> int | None:
+        """When the account was first seen: fills before it are part of the opening balances."""
+        rows = await self._fetch("SELECT min(ts) AS ts FROM opening_balances WHERE account_id = $1")
+        return rows[0]["ts"] if rows else None
 
     async def unfinished_orders(self) -> list[Order]:
         """Orders without a known end, oldest first."""

@@ -1,0 +1,79 @@
+# The one task runner. `make` alone prints the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+UV := $(BIN)/uv --quiet --no-config
+MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml native/pyproject.toml))
+NATIVE_SOURCES := $(wildcard native/setup.py native/pyproject.toml native/src/tradewind_native/*.pyx \
+	native/src/tradewind_native/*.pxd native/src/tradewind_native/*.h native/src/tradewind_native/*.hpp)
+ARGS ?=
+
+.PHONY: help
+help: ## Print this list
+	@echo "Tradewind: make TARGET [ARGS='...']"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: .venv/.ready ## Make .venv with the `tradewind` command in it
+
+.PHONY: demo
+demo: setup ## The whole platform in one process on this machine; the page's address is printed
+	@$(BIN)/tradewind demo $(ARGS)
+
+.PHONY: test
+test: .venv/.dev ## All tests on real components
+	@$(BIN)/pytest $(ARGS)
+
+.PHONY: check
+check: .venv/.dev ## Formatting, lint, strict types, import layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy $(foreach m,$(MEMBERS),$(m)/src) tests
+	@$(BIN)/lint-imports
+
+.PHONY: bench
+bench: .venv/.dev ## Measure, as ratios against a peer or a bare limit in the same run (CAPTURE=file for the replay part)
+	@$(BIN)/python -m tests.bench $(if $(CAPTURE),--capture $(CAPTURE),) $(ARGS)
+
+.PHONY: format
+format: .venv/.dev ## Format and mend what a machine can mend
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+.PHONY: lock
+lock: .venv/.uv ## Resolve the dependencies anew and write the hashed lock files
+	@$(UV) lock --upgrade
+	@$(UV) export --all-packages --group build --no-emit-workspace --no-header --output-file requirements.lock >/dev/null
+	@$(UV) export --all-packages --all-groups --no-emit-workspace --no-header --output-file requirements-dev.lock >/dev/null
+
+.PHONY: clean
+clean: ## Remove .venv and everything built
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find native -name '*.so' -delete; find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.uv:
+	@command -v $(PYTHON) >/dev/null || { echo "Tradewind needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Tradewind needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Say make PYTHON=/path/to/python3.11"; exit 1; }
+	@command -v $${CXX:-c++} >/dev/null || { echo "Tradewind needs a C++ compiler: install g++ or clang, or set CXX"; exit 1; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv || { echo "Python's venv module is missing: install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+.venv/.packages: .venv/.uv requirements.lock
+	@echo "Installing locked packages"
+	@$(UV) pip install --python $(BIN)/python --require-hashes --requirement requirements.lock
+	@touch $@
+
+.venv/.ready: .venv/.packages $(addsuffix /pyproject.toml,$(MEMBERS)) $(NATIVE_SOURCES)
+	@echo "Building the native kernels and installing Tradewind"
+	@$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation $(addprefix --editable ,$(MEMBERS))
+	@touch $@
+
+.venv/.dev: .venv/.ready requirements-dev.lock
+	@echo "Installing locked packages for tests"
+	@$(UV) pip install --python $(BIN)/python --require-hashes --requirement requirements-dev.lock
+	@touch $@

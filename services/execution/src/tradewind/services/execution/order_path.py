@@ -1,0 +1,164 @@
+"""The order path: plan, commit, send, publish; one batch at a time.
+
+Owner: one session of the service (``session.py``). Order: batches are taken under one lock, so that what was planned from
+memory is what the store gets; within a batch the store commits before a byte goes to the venue or a message to the bus.
+Bound: a batch is what one receive brought; sends are bounded by the limits on open orders. On cancel: a commit in flight
+is settled by loading from the store; a send in flight by asking the venue.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from tradewind.execution.engine import ExecutionEngine, batch_of
+from tradewind.execution.plans import Cancel, Plan
+from tradewind.model.identifiers import ClientOrderId
+from tradewind.runtime.service import ServiceContext
+from tradewind.services.execution.outbox import Outbox
+from tradewind.store.leases import Lease
+from tradewind.store.order_store import LeaseLost, OrderStore
+from tradewind.venue.adapter import (
+    ExecutionClient,
+    NewOrder,
+    OrderNotFound,
+    OutcomeUnknown,
+    PreparedOrder,
+    VenueError,
+    VenueRejected,
+    VenueUnavailable,
+)
+from tradewind.venue.reports import Report
+from tradewind.wire.commands import OrderCommand
+
+# A venue answers so when it has an order of this client id: then something may rest there, and only a query tells.
+_DUPLICATE_WORDS = "duplicate"
+
+
+class OrderPath:
+    """Everything that happens to orders of one account while one lease lasts."""
+
+    def __init__(
+        self,
+        context: ServiceContext,
+        engine: ExecutionEngine,
+        store: OrderStore,
+        lease: Lease,
+        client: ExecutionClient,
+        outbox: Outbox,
+        tasks: asyncio.TaskGroup,
+        send_margin_s: float,
+    ) -> None:
+        self.engine = engine
+        self.store = store
+        self.client = client
+        self._lease = lease
+        self._outbox = outbox
+        self._tasks = tasks
+        self._send_margin_s = send_margin_s
+        self._lock = asyncio.Lock()
+        self._log = context.log
+        self.sending: set[ClientOrderId] = set()
+        metrics = context.metrics
+        self._command_to_venue = metrics.latency("command_to_venue", "command taken to first byte towards the venue")
+        self._commit_time = metrics.latency("order_commit", "one transaction of the order path")
+        self._commands = metrics.counter("order_commands", "Order commands taken")
+        self._sent = metrics.counter("orders_sent", "Orders written towards the venue")
+        self._fills = metrics.counter("fills", "Fills applied")
+
+    async def take_commands(self, commands: Sequence[OrderCommand]) -> None:
+        """Plan, commit and send what a batch of commands asks for."""
+        taken_ns = time.time_ns()
+        self._commands.inc(len(commands))
+        async with self._lock:
+            await self._apply(self.engine.plan_commands(commands, taken_ns), taken_ns)
+
+    async def take_reports(self, reports: Iterable[Report]) -> None:
+        """Make the venue's word durable and tell it on."""
+        await self.take(lambda now_ns: self.engine.plan_reports(reports, now_ns))
+
+    async def take_not_sent(self, client_order_id: ClientOrderId, reason: str) -> None:
+        """Nothing rests at the venue, for certain."""
+        await self.take(lambda now_ns: self.engine.plan_not_sent(client_order_id, reason, now_ns))
+
+    async def take(self, make_plan: Callable[[int], Plan]) -> None:
+        """Make a plan (it is given the time in ns), commit it, and do what it says."""
+        async with self._lock:
+            now_ns = time.time_ns()
+            await self._apply(make_plan(now_ns), now_ns)
+
+    async def _apply(self, plan: Plan, taken_ns: int) -> None:
+        if plan.is_empty:
+            return
+        prepared: list[tuple[NewOrder, PreparedOrder | VenueError]] = []
+        if plan.submits:
+            # Runs while the database works on the commit: building and signing cost the order nothing.
+            asyncio.get_running_loop().call_soon(self._prepare, plan.submits, prepared)
+        begun_ns = time.time_ns()
+        await self.store.commit(batch_of(plan), lease=self._lease.name, epoch=self._lease.epoch, now_ns=taken_ns)
+        self._commit_time.record(time.time_ns() - begun_ns)
+        for order, request in prepared:
+            self.sending.add(order.client_order_id)
+            self._tasks.create_task(self._send(order, request, taken_ns))
+        for cancel in plan.cancels:
+            self._tasks.create_task(self.cancel(cancel))
+        if prepared:
+            await asyncio.sleep(0)  # lets the sends write before anyone hears of them
+        self._fills.inc(len(plan.fills))
+        await self._outbox.publish(plan.outgoing)
+
+    def _prepare(self, orders: Sequence[NewOrder], prepared: list[tuple[NewOrder, PreparedOrder | VenueError]]) -> None:
+        for order in orders:
+            try:
+                prepared.append((order, self.client.prepare_order(order)))
+            except VenueError as error:
+                prepared.append((order, error))
+
+    async def _send(self, order: NewOrder, request: PreparedOrder | VenueError, taken_ns: int) -> None:
+        client_order_id = order.client_order_id
+        try:
+            if isinstance(request, VenueError):
+                raise request
+            if not self._lease.has_margin(self._send_margin_s):
+                raise LeaseLost("too little of the lease is left to send; the venue will be asked under a new one")
+            reports = await request.send(lambda: self._first_byte(taken_ns))
+        except VenueRejected as error:
+            if _DUPLICATE_WORDS in error.reason.lower():
+                await self._take_unknown(client_order_id, str(error))
+            else:
+                await self.take_not_sent(client_order_id, str(error))
+        except VenueUnavailable as error:
+            await self.take_not_sent(client_order_id, f"NOT_SENT: {error}")
+        except OutcomeUnknown as error:
+            await self._take_unknown(client_order_id, str(error))
+        else:
+            await self.take_reports(reports)
+        finally:
+            self.sending.discard(client_order_id)
+
+    async def _take_unknown(self, client_order_id: ClientOrderId, reason: str) -> None:
+        self._log.warning("order outcome unknown", client_order_id=client_order_id, reason=reason)
+        await self.take(lambda now_ns: self.engine.plan_unknown(client_order_id, reason, now_ns))
+
+    def _first_byte(self, taken_ns: int) -> None:
+        self._command_to_venue.record(time.time_ns() - taken_ns)
+        self._sent.inc()
+
+    async def cancel(self, cancel: Cancel) -> None:
+        """Ask the venue to cancel; what is left unanswered is asked again by the resolver."""
+        if cancel.client_order_id in self.sending:
+            return
+        self.sending.add(cancel.client_order_id)
+        try:
+            reports = await self.client.cancel_order(cancel.instrument_id, cancel.client_order_id)
+        except OrderNotFound:
+            # Filled, cancelled or never there: only the order's own status tells, and the resolver asks for it.
+            return
+        except VenueRejected as error:
+            reason = str(error)
+            await self.take(lambda now_ns: self.engine.plan_cancel_refused(cancel.client_order_id, reason, now_ns))
+        except VenueError as error:
+            self._log.warning("cancel unanswered", client_order_id=cancel.client_order_id, reason=str(error))
+        else:
+            await self.take_reports(reports)
+        finally:
+            self.sending.discard(cancel.client_order_id)

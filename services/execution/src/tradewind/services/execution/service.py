@@ -1,0 +1,50 @@
+"""The service ``execution``: owns one venue account, one session after another."""
+
+import asyncio
+
+from tradewind.model.identifiers import AccountId
+from tradewind.runtime.service import Service, ServiceContext, ServiceKind
+from tradewind.services.execution.refusing import Carried, Refuser
+from tradewind.services.execution.session import Session
+from tradewind.services.execution.settings import Settings
+from tradewind.store.database import DatabaseUnavailable
+from tradewind.store.order_store import LeaseLost, StoreConflict
+from tradewind.venue.binance.connecting import execution_client
+from tradewind.wire.messages import EventIds
+
+_BEGIN_AGAIN = (DatabaseUnavailable, LeaseLost, StoreConflict)
+
+
+async def run(context: ServiceContext) -> None:
+    """Run sessions until cancelled; between them every new order is refused in words."""
+    account_id = AccountId(f"{context.platform.venue}-{context.platform.account}")
+    event_ids = EventIds()
+    carried = Carried()
+    while True:
+        client = execution_client(context.platform)
+        try:
+            await Session(context, account_id, client, carried, event_ids).run()
+        except* _BEGIN_AGAIN as group:
+            reason = str(_first(group))
+            context.log.warning("order path begins again", reason=reason)
+            context.health.set_not_ready(reason)
+        finally:
+            await client.close()
+        await _wait_for_store(context, Refuser(context, account_id, carried, event_ids))
+
+
+async def _wait_for_store(context: ServiceContext, refuser: Refuser) -> None:
+    available = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(refuser.refuse_until(available))
+        await context.database.wait_until_available()
+        available.set()
+
+
+def _first(group: BaseException) -> BaseException:
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
+
+
+SERVICE = Service(name="execution", kind=ServiceKind.ORDER_PATH, run=run, settings=Settings)

@@ -1,0 +1,248 @@
+"""One session: from taking the lease to losing it, the store or the process.
+
+Owner: ``service.run``. Everything in memory is loaded from the store at the beginning and thrown away at the end, so a
+crash, a lost lease and a lost database are one case. Order of the start: lease, load, outbox, venue, reconcile, then commands.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from tradewind.bus.interface import Start
+from tradewind.execution.engine import ExecutionEngine
+from tradewind.execution.limits import DenyCode
+from tradewind.execution.poison import fault_of
+from tradewind.model.enums import OrderSide
+from tradewind.model.identifiers import AccountId, Venue
+from tradewind.model.instruments import Instrument
+from tradewind.runtime.service import ServiceContext
+from tradewind.services.execution.order_path import OrderPath
+from tradewind.services.execution.outbox import Outbox
+from tradewind.services.execution.refusing import Carried, group_of
+from tradewind.services.execution.resolving import Resolver
+from tradewind.services.execution.settings import Settings
+from tradewind.store.database import DatabaseUnavailable
+from tradewind.store.leases import Lease, LeaseRepository
+from tradewind.store.order_store import LeaseLost, OrderStore, StoreConflict
+from tradewind.store.trading_states import TradingStateRepository
+from tradewind.venue.adapter import ExecutionClient, VenueError
+from tradewind.venue.reports import StreamInterrupted, StreamResumed
+from tradewind.wire.commands import OrderCommand, SubmitOrder
+from tradewind.wire.events import TradingStateChanged
+from tradewind.wire.market_batches import MarketBatch
+from tradewind.wire.market_records import RecordKind, RecordSide, instrument_number
+from tradewind.wire.messages import EventIds
+from tradewind.wire.topics import ORDERS_COMMANDS, RISK_STATE, market_events
+
+_LEASE_POLL_S: Final = 0.25
+_TRADE_IDS: Final = 50_000
+_VENUE_RETRY_S: Final = 0.5
+
+
+class Session:
+    """The tasks of one lease."""
+
+    def __init__(
+        self,
+        context: ServiceContext,
+        account_id: AccountId,
+        client: ExecutionClient,
+        carried: Carried,
+        event_ids: EventIds,
+    ) -> None:
+        self._context = context
+        self._settings: Settings = context.settings
+        self._account_id = account_id
+        self._client = client
+        self._carried = carried
+        self._event_ids = event_ids
+        self._store = OrderStore(context.database, account_id)
+        self._leases = LeaseRepository(
+            context.database, duration_s=self._settings.lease_duration_s, grace_s=self._settings.lease_grace_s
+        )
+
+    async def run(self) -> None:
+        """Work until something ends it.
+
+        Raises:
+            LeaseLost, DatabaseUnavailable, StoreConflict: throw the memory away and begin again.
+        """
+        async with self._lease() as lease, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_lease(lease))
+            engine = await self._load(await self._instruments())
+            outbox = Outbox(self._context, self._store)
+            path = OrderPath(
+                self._context,
+                engine,
+                self._store,
+                lease,
+                self._client,
+                outbox,
+                tasks,
+                self._settings.send_margin_s,
+            )
+            resolver = Resolver(self._context, path, self._settings.inflight_check_s)
+            replayed = await outbox.replay()
+            self._context.log.info("order path loaded", epoch=lease.epoch, open=len(engine.orders), replayed=replayed)
+            tasks.create_task(outbox.keep_clean())
+            tasks.create_task(self._follow_prices(engine))
+            await self._follow_trading_states(engine, tasks)
+            tasks.create_task(self._follow_venue(path, resolver))
+            await resolver.restore_books()
+            await self._reconcile(path, resolver)
+            tasks.create_task(resolver.keep_resolving())
+            tasks.create_task(self._reconcile_now_and_then(resolver))
+            await self._take_commands(path)
+
+    # -- lease -----------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _lease(self) -> AsyncIterator[Lease]:
+        name = f"execution:{self._account_id}"
+        holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        waiting = False
+        while (lease := await self._leases.acquire(name, holder)) is None:
+            if not waiting:
+                waiting = True
+                holder_now = await self._leases.describe(name)
+                self._context.log.info("standing by for the lease", lease=name, holder=holder_now)
+                self._context.health.set_not_ready(f"standing by: the lease is held by {holder_now}")
+            await asyncio.sleep(_LEASE_POLL_S)
+        try:
+            yield lease
+        finally:
+            try:
+                async with asyncio.timeout(1.0):
+                    await self._leases.release(lease)
+            except (TimeoutError, DatabaseUnavailable) as error:
+                self._context.log.warning("lease not given back; it expires by itself", reason=str(error))
+
+    async def _keep_lease(self, lease: Lease) -> None:
+        while True:
+            await asyncio.sleep(self._leases.duration_s / 4)
+            if not await self._leases.renew(lease):
+                raise LeaseLost(f"the lease {lease.name} is now held by {await self._leases.describe(lease.name)}")
+
+    # -- start -----------------------------------------------------------------------------------------------------
+
+    async def _instruments(self) -> list[Instrument]:
+        while True:
+            try:
+                await self._client.connect()
+                return list(await self._client.instruments())
+            except VenueError as error:
+                self._context.health.set_not_ready(f"venue: {error}")
+                await asyncio.sleep(_VENUE_RETRY_S)
+
+    async def _load(self, instruments: list[Instrument]) -> ExecutionEngine:
+        engine = ExecutionEngine(self._account_id, instruments, self._settings.limits, self._event_ids)
+        engine.ledger.load(await self._store.positions(), await self._store.books())
+        engine.load_orders(await self._store.unfinished_orders())
+        engine.load_ended(await self._store.orders_by_id(list(self._carried.forgotten)))
+        engine.load_trade_ids(await self._store.recent_trade_ids(_TRADE_IDS))
+        return engine
+
+    async def _reconcile(self, path: OrderPath, resolver: Resolver) -> None:
+        while True:
+            self._context.health.set_not_ready("reconciling with the venue")
+            try:
+                await resolver.reconcile()
+            except VenueError as error:
+                self._context.health.set_not_ready(f"reconciliation: {error}")
+                await asyncio.sleep(_VENUE_RETRY_S)
+                continue
+            path.engine.not_ready_reason = None
+            self._context.health.set_ready()
+            return
+
+    async def _reconcile_now_and_then(self, resolver: Resolver) -> None:
+        while True:
+            await asyncio.sleep(self._settings.reconcile_every_s)
+            try:
+                await resolver.reconcile()
+            except VenueError as error:
+                self._context.log.warning("reconciliation put off", reason=str(error))
+
+    # -- inputs ----------------------------------------------------------------------------------------------------
+
+    async def _take_commands(self, path: OrderPath) -> None:
+        group = group_of(self._account_id)
+        subscription = await self._context.order_bus.subscribe(ORDERS_COMMANDS, group=group, start=Start.EARLIEST)
+        try:
+            while True:
+                commands: list[OrderCommand] = []
+                for delivery in await subscription.receive():
+                    command = delivery.payload
+                    if fault := fault_of(command):
+                        await subscription.dead_letter(delivery, fault)
+                    elif command.account_id == self._account_id:  # type: ignore[union-attr]
+                        commands.append(command)  # type: ignore[arg-type]
+                await self._take(path, commands)
+                await subscription.commit()
+        finally:
+            await subscription.close()
+
+    async def _take(self, path: OrderPath, commands: list[OrderCommand]) -> None:
+        """Commands whose commit fails stay in doubt: only planning them again, over the store, tells."""
+        refused = [c for c in commands if isinstance(c, SubmitOrder) and c.event_id in self._carried.refused]
+        fresh = [c for c in commands if c.event_id not in self._carried.refused]
+        if refused:
+            code = DenyCode.STORE_UNAVAILABLE
+            await path.take(lambda now_ns: path.engine.plan_refusals(refused, code, now_ns))
+            for command in refused:
+                del self._carried.refused[command.event_id]
+        self._carried.in_doubt = {command.event_id for command in fresh}
+        try:
+            await path.take_commands(fresh)
+        except StoreConflict:
+            # An id that memory had forgotten: with those orders loaded, the same commands are known as repeated.
+            self._carried.forgotten |= {c.client_order_id for c in fresh if isinstance(c, SubmitOrder)}
+            raise
+        self._carried.in_doubt = set()
+        self._carried.forgotten.clear()
+
+    async def _follow_venue(self, path: OrderPath, resolver: Resolver) -> None:
+        async for event in self._client.stream():
+            if isinstance(event, StreamInterrupted):
+                path.engine.not_ready_reason = f"private stream: {event.reason}"
+                self._context.health.set_not_ready(path.engine.not_ready_reason)
+            elif isinstance(event, StreamResumed):
+                await self._reconcile(path, resolver)
+            else:
+                await path.take_reports([event])
+
+    async def _follow_trading_states(self, engine: ExecutionEngine, tasks: asyncio.TaskGroup) -> None:
+        """Subscribed before the stored states are read, so that no change falls between."""
+        subscription = await self._context.order_bus.subscribe(RISK_STATE)
+        for row in await TradingStateRepository(self._context.database).all():
+            engine.set_trading_state(row.scope, row.state)
+
+        async def follow() -> None:
+            while True:
+                for delivery in await subscription.receive():
+                    if isinstance(delivery.payload, TradingStateChanged):
+                        engine.set_trading_state(delivery.payload.scope, delivery.payload.state)
+
+        tasks.create_task(follow())
+
+    async def _follow_prices(self, engine: ExecutionEngine) -> None:
+        """Best bid and ask of each instrument: what market orders and exposures are counted at."""
+        by_number = {instrument_number(name): name for name in engine.instruments}
+        topic = market_events(Venue(self._context.platform.venue))
+        subscription = await self._context.market_bus.subscribe(topic, capacity=256)
+        while True:
+            for delivery in await subscription.receive():
+                if not isinstance(delivery.payload, MarketBatch):
+                    continue
+                records = delivery.payload.records
+                tops = records[records["kind"] == RecordKind.TOP_OF_BOOK][-8:]
+                for number, side, price in zip(
+                    tops["instrument"].tolist(), tops["side"].tolist(), tops["price"].tolist(), strict=True
+                ):
+                    if name := by_number.get(number):
+                        prices = engine.risk.reference_prices.setdefault(name, {})
+                        prices[OrderSide.BUY if side == RecordSide.BUY else OrderSide.SELL] = price
