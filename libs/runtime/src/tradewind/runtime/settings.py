@@ -4,21 +4,35 @@ Every variable begins with ``TRADEWIND_``. A wrong value ends the start with one
 held and what it takes. Secrets may be given as ``<NAME>_FILE``, the path of a file that holds the value.
 """
 
+import enum
 import os
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
+
+from tradewind.runtime.refusals import StartRefused
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 PREFIX = "TRADEWIND_"
 SECRET_WORDS = ("secret", "password", "passwd", "api_key", "apikey", "signature", "dsn")
 
+_WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    Decimal: "a decimal number",
+    bool: "true or false",
+    str: "a text",
+    Path: "a path",
+    type(None): "null",
+}
 
-class SettingsError(ValueError):
+
+class SettingsError(StartRefused, ValueError):
     """A setting is missing or wrong; the message names its environment variable."""
 
 
@@ -41,10 +55,11 @@ class PlatformSettings(msgspec.Struct, frozen=True, kw_only=True):
     venue_stream_url: str = "ws://127.0.0.1:8081"
     venue_api_key: str = "demo-key"
     venue_api_secret: str = "demo-secret"  # noqa: S105 - the simulated venue's published demo secret
-    live: str = "no"
+    live: Literal["yes", "no"] = "no"
     host: str = "127.0.0.1"
-    log_level: str = "info"
-    log_format: str = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+    health_port: int = 0  # of /healthz, /readyz and /metrics for a process without the api service; 0 is off
 
 
 def load_settings(struct: type[S], *, prefix: str = PREFIX, environ: Mapping[str, str] | None = None) -> S:
@@ -65,9 +80,14 @@ def load_settings(struct: type[S], *, prefix: str = PREFIX, environ: Mapping[str
         try:
             found[field.name] = msgspec.convert(value, field.type, strict=False, dec_hook=_decode)
         except msgspec.ValidationError as error:
-            shown = "<hidden>" if names_secret(name) else repr(value)
-            raise SettingsError(f"{name}={shown}: {error}") from error
-    return struct(**found)
+            # The decoder's own words repeat the value, and so would the cause in a traceback.
+            if names_secret(name):
+                raise SettingsError(f"{name}=<hidden>: it takes {_takes(field.type)}") from None
+            raise SettingsError(f"{name}={value!r}: it takes {_takes(field.type)} ({error})") from error
+    try:
+        return struct(**found)
+    except ValueError as error:
+        raise SettingsError(f"the variables {prefix}*: {error}") from error
 
 
 def names_secret(name: str) -> bool:
@@ -87,12 +107,25 @@ def _value_of(name: str, variables: Mapping[str, str]) -> str | None:
             return Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise SettingsError(f"{name}_FILE={path!r} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise SettingsError(f"{name}_FILE={path!r} cannot be read: it holds no UTF-8 text") from error
     return variables.get(name)
 
 
 def _decode(kind: type, value: Any) -> Any:
     if kind is Path:
         return Path(value).expanduser()
-    if kind is Decimal:
-        return Decimal(value)
     raise msgspec.ValidationError(f"cannot read a {kind.__name__}")
+
+
+def _takes(kind: Any) -> str:
+    """What a variable of this type takes, in words."""
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(str(choice) for choice in get_args(kind))
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(_takes(choice) for choice in get_args(kind))
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return "one of " + ", ".join(str(member.value) for member in kind)
+    if hasattr(kind, "__metadata__"):
+        return _takes(kind.__origin__)
+    return _WORDS.get(kind, f"a {getattr(kind, '__name__', kind)}")

@@ -16,8 +16,8 @@ from tradewind.runtime.metrics import ProcessMetrics, process_metrics
 
 RECORDS: Final = "market_records"
 """Counter: market records published by market-data."""
-ORDERS: Final = "orders"
-"""Counter: orders taken by execution, whatever became of them."""
+ORDERS: Final = "orders_sent"
+"""Counter: orders that execution wrote towards the venue."""
 FILLS: Final = "fills"
 """Counter: fills applied by execution."""
 NET_PNL: Final = "net_pnl"

@@ -1,7 +1,7 @@
 """Runs the services of one process: starts them together, starts a failed one again, stops all in order.
 
 The supervisor owns one task per service, the loop watchdog and the status display; all end before ``run`` returns.
-Services stop kind by kind in the order of ``ServiceKind``, each within its own budget and all within one; a service that
+Services stop kind by kind in the order of ``ServiceKind``, each within its own budget and all within one; one that
 overruns is cancelled again and named in the log.
 """
 
@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -24,8 +24,10 @@ from tradewind.runtime.service import Service, ServiceContext
 from tradewind.runtime.settings import PlatformSettings, load_settings, service_prefix
 from tradewind.runtime.status_line import show_status
 from tradewind.runtime.tasks import TaskNursery
-from tradewind.store.database import Database
-from tradewind.store.last_values import LastValues
+
+if TYPE_CHECKING:
+    from tradewind.store.database import Database
+    from tradewind.store.last_values import LastValues
 
 STOP_BUDGET_S: Final = 5.0
 """From the first Ctrl-C to the end of the process."""
@@ -43,8 +45,8 @@ class SharedResources:
     platform: PlatformSettings
     market_bus: Bus
     order_bus: Bus
-    database: Database
-    last_values: LastValues
+    database: "Database"
+    last_values: "LastValues"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,0 +1,27 @@
+"""``tradewind run``: one service in one process, as a container does."""
+
+from typing import Annotated
+
+import typer
+
+from tradewind.runtime.service_registry import load_services
+from tradewind.runtime.service_running import run_services
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("run")(run)
+
+
+def run(service: Annotated[str, typer.Argument(help="The service's name, as `tradewind services` lists it.")]) -> None:
+    """Run one service until it is stopped by SIGTERM or Ctrl-C.
+
+    With TRADEWIND_HEALTH_PORT set it answers /healthz, /readyz and /metrics there.
+
+    Examples:
+
+      tradewind run market-data
+
+      TRADEWIND_HEALTH_PORT=9100 TRADEWIND_LOG_FORMAT=json tradewind run recorder
+    """
+    raise typer.Exit(run_services(load_services([service]), live_status=False))

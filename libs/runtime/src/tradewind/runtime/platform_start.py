@@ -1,0 +1,46 @@
+"""Opens what the services of a process share: stores and buses; closes it again in the opposite order.
+
+What is away at the start is waited for with back-off, said once in words. Nothing here starts a service.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from tradewind.bus.connecting import connect
+from tradewind.bus.interface import Bus
+from tradewind.runtime.logging import get_logger
+from tradewind.runtime.refusals import StartRefused
+from tradewind.runtime.settings import PREFIX, PlatformSettings
+from tradewind.runtime.stores_starting import open_stores
+from tradewind.runtime.supervising import SharedResources
+from tradewind.runtime.waiting import until_there
+
+
+@contextlib.asynccontextmanager
+async def open_shared(platform: PlatformSettings) -> AsyncIterator[SharedResources]:
+    """Stores with their schema up to date, and one connected bus per URL.
+
+    Raises:
+        StartRefused: a URL has no meaning, or a store answers and refuses us.
+    """
+    async with open_stores(platform) as stores, _open_buses(platform) as (market_bus, order_bus):
+        yield SharedResources(platform, market_bus, order_bus, stores.database, stores.last_values)
+
+
+@contextlib.asynccontextmanager
+async def _open_buses(platform: PlatformSettings) -> AsyncIterator[tuple[Bus, Bus]]:
+    async with contextlib.AsyncExitStack() as stack:
+        market_bus = await _open_bus(stack, f"{PREFIX}MARKET_DATA_URL", platform.market_data_url)
+        if platform.orders_url == platform.market_data_url:
+            yield market_bus, market_bus
+            return
+        yield market_bus, await _open_bus(stack, f"{PREFIX}ORDERS_URL", platform.orders_url)
+
+
+async def _open_bus(stack: contextlib.AsyncExitStack, variable: str, url: str) -> Bus:
+    try:
+        bus = await until_there("the message bus", lambda: connect(url), get_logger("platform"))
+    except ValueError as error:
+        raise StartRefused(f"{variable}: {error}") from error
+    stack.push_async_callback(bus.close)
+    return bus

@@ -1,0 +1,128 @@
+"""Decides between the user's own PostgreSQL and Redis and the embedded ones, starts what is wanted, migrates.
+
+An empty ``postgres_dsn`` or ``redis_url`` means an embedded server under ``data_dir``. A store of the user that does
+not answer is waited for: PostgreSQL before anything starts, Redis not at all, because nothing is lost without it. Embedded
+servers that die are started again by a task that this module owns.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from typing import Final
+
+import asyncpg
+
+from tradewind.runtime.logging import get_logger
+from tradewind.runtime.refusals import StartRefused
+from tradewind.runtime.settings import PREFIX, PlatformSettings
+from tradewind.runtime.tasks import TaskNursery
+from tradewind.runtime.waiting import until_there
+from tradewind.store.database import Database
+from tradewind.store.embedded import EmbeddedServerError, EmbeddedServers
+from tradewind.store.last_values import LastValues
+from tradewind.store.migrations import MigrationError, migrate
+
+_DSN: Final = f"{PREFIX}POSTGRES_DSN"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stores:
+    """Open stores, and where they are."""
+
+    postgres_dsn: str
+    redis_url: str
+    database: Database
+    last_values: LastValues
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MigratedPostgres:
+    """A database at this version's schema, and the revisions that were applied just now."""
+
+    dsn: str
+    applied: list[str]
+
+
+@contextlib.asynccontextmanager
+async def open_stores(platform: PlatformSettings) -> AsyncIterator[Stores]:
+    """Both stores, started if they are embedded, the schema up to date; closed and stopped at the end of the block.
+
+    Raises:
+        StartRefused: an embedded server cannot run, or the database answers and refuses us.
+    """
+    async with _embedded(platform, valkey=True) as (dsn, redis_url):
+        await _migrate(dsn)
+        database = Database(dsn, log=get_logger("database"))
+        last_values = LastValues(redis_url)
+        try:
+            await database.wait_until_available()
+            yield Stores(dsn, redis_url, database, last_values)
+        finally:
+            await last_values.close()
+            await database.close()
+
+
+@contextlib.asynccontextmanager
+async def open_postgres(platform: PlatformSettings) -> AsyncIterator[MigratedPostgres]:
+    """PostgreSQL alone, with its schema up to date.
+
+    Raises:
+        StartRefused: as ``open_stores``.
+    """
+    async with _embedded(platform, valkey=False) as (dsn, _):
+        yield MigratedPostgres(dsn, await _migrate(dsn))
+
+
+async def _migrate(dsn: str) -> list[str]:
+    log = get_logger("platform")
+    try:
+        applied = await until_there("PostgreSQL", lambda: migrate(dsn), log)
+    except MigrationError as error:
+        raise StartRefused(str(error)) from error
+    except (asyncpg.PostgresError, ValueError) as error:
+        # Never the DSN itself: it may hold a password.
+        raise StartRefused(f"{_DSN}: PostgreSQL refuses: {error}") from error
+    if applied:
+        log.info("database migrated", revisions=applied)
+    return applied
+
+
+@contextlib.asynccontextmanager
+async def _embedded(platform: PlatformSettings, *, valkey: bool) -> AsyncIterator[tuple[str, str]]:
+    """The DSN and the Redis URL to use: the user's own, or those of embedded servers that run during the block."""
+    own_dsn, own_redis = platform.postgres_dsn, platform.redis_url
+    if own_dsn and (own_redis or not valkey):
+        yield own_dsn, own_redis
+        return
+    servers = EmbeddedServers(
+        platform.data_dir.expanduser(), postgres=not own_dsn, valkey=valkey and not own_redis, log=get_logger("stores")
+    )
+    async with TaskNursery("stores") as nursery:
+        try:
+            await _start_whole(servers, nursery)
+            nursery.spawn(servers.supervise(), "embedded-servers")
+            yield own_dsn or servers.postgres_dsn, own_redis or (servers.redis_url if valkey else "")
+        finally:
+            await nursery.close()
+            await servers.stop()
+
+
+async def _start_whole(servers: EmbeddedServers, nursery: TaskNursery) -> None:
+    """Start the servers; when cancelled, let the start come to its end first, because its threads go on anyway."""
+
+    async def start() -> EmbeddedServerError | None:
+        try:
+            await servers.start()
+        except EmbeddedServerError as error:
+            return error
+        return None
+
+    starting = nursery.spawn(start(), "start")
+    try:
+        error = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting})
+        raise
+    if error is not None:
+        raise StartRefused(str(error)) from error

@@ -1,0 +1,33 @@
+"""Waits for something that is not there yet, with back-off, and says so once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from structlog.typing import FilteringBoundLogger
+
+T = TypeVar("T")
+FIRST_WAIT_S: Final = 0.1
+LONGEST_WAIT_S: Final = 5.0
+
+
+async def until_there(what: str, attempt: Callable[[], Awaitable[T]], log: FilteringBoundLogger) -> T:
+    """What ``attempt`` gives once it no longer raises an OSError; ``what`` names it for the log.
+
+    Raises:
+        Exception: any other error of ``attempt``: waiting would not help.
+    """
+    wait_s, waiting = FIRST_WAIT_S, False
+    while True:
+        try:
+            found = await attempt()
+        except OSError as error:  # ConnectionError and TimeoutError are among them
+            if not waiting:
+                log.warning(f"{what} does not answer; waiting for it", error=str(error))
+                waiting = True
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+        else:
+            if waiting:
+                log.info(f"{what} is there")
+            return found
