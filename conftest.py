@@ -1,0 +1,3 @@
+"""Fixtures that the tests of every package share: a real database and a real Redis, started when first asked for."""
+
+pytest_plugins = ["tradewind.store.testing"]

@@ -1,0 +1,135 @@
+"""Pytest fixtures with a real PostgreSQL and a real Valkey for the tests of any package.
+
+Loaded by the ``conftest.py`` at the root. A server is started when the first test asks for it, in a temporary folder, and
+stopped with the test session. ``TRADEWIND_TEST_POSTGRES_DSN`` and ``TRADEWIND_TEST_REDIS_URL`` name servers to use instead:
+the first needs the right to create databases, and the second loses all that it holds.
+
+========================  ===================================================================================
+``postgres_dsn``          DSN of the test session's server, its maintenance database: read only, please
+``empty_database_dsn``    DSN of a fresh database without any table
+``database_dsn``          DSN of a fresh database at the newest revision
+``database``              the same, as an open ``Database``
+``redis_url``             URL of the test session's server, emptied before the test
+========================  ===================================================================================
+"""
+
+import asyncio
+import itertools
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import redis.asyncio
+
+from tradewind.store.data_dir import make_folder, socket_folder
+from tradewind.store.database import Database
+from tradewind.store.migrations import migrate
+from tradewind.store.postgres_server import VOLATILE, PostgresServer
+from tradewind.store.valkey_server import ValkeyServer
+
+_numbers: Final = itertools.count(1)
+_TIMEOUT_S: Final = 30.0
+
+
+def dsn_of(dsn: str, database: str) -> str:
+    """The same server, another database."""
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{database}"))
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn() -> Iterator[str]:
+    """DSN of the session's PostgreSQL."""
+    if given := os.environ.get("TRADEWIND_TEST_POSTGRES_DSN"):
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="tradewind-test-") as folder:
+        path = Path(folder).resolve()
+        server = PostgresServer(make_folder(path / "postgres"), socket_folder(path), settings=VOLATILE)
+        server.start()
+        try:
+            yield server.dsn
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_dsn: str) -> Iterator[str]:
+    """Name of a migrated database that others are copied from."""
+    name = f"tradewind_template_{os.getpid()}"
+    asyncio.run(_execute(postgres_dsn, f'CREATE DATABASE "{name}"'))
+    try:
+        asyncio.run(_migrate(dsn_of(postgres_dsn, name)))
+        yield name
+    finally:
+        asyncio.run(_execute(postgres_dsn, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+@pytest.fixture
+async def empty_database_dsn(postgres_dsn: str) -> AsyncIterator[str]:
+    """DSN of a fresh database without any table."""
+    async for dsn in _fresh_database(postgres_dsn, "template1"):
+        yield dsn
+
+
+@pytest.fixture
+async def database_dsn(postgres_dsn: str, template_database: str) -> AsyncIterator[str]:
+    """DSN of a fresh database at the newest revision."""
+    async for dsn in _fresh_database(postgres_dsn, template_database):
+        yield dsn
+
+
+@pytest.fixture
+async def database(database_dsn: str) -> AsyncIterator[Database]:
+    """An open Database on a fresh database at the newest revision."""
+    async with Database(database_dsn, application_name="tradewind-test") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """URL of the session's Valkey."""
+    if given := os.environ.get("TRADEWIND_TEST_REDIS_URL"):
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="tradewind-test-") as folder:
+        path = Path(folder).resolve()
+        server = ValkeyServer(make_folder(path / "valkey"), socket_folder(path))
+        server.start()
+        try:
+            yield server.url
+        finally:
+            server.stop()
+
+
+@pytest.fixture
+async def redis_url(valkey_url: str) -> str:
+    """URL of the session's Valkey, emptied."""
+    async with redis.asyncio.from_url(valkey_url, socket_timeout=_TIMEOUT_S) as client:
+        await client.flushall()
+    return valkey_url
+
+
+async def _fresh_database(server_dsn: str, template: str) -> AsyncIterator[str]:
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    await _execute(server_dsn, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    try:
+        yield dsn_of(server_dsn, name)
+    finally:
+        await _execute(server_dsn, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+async def _execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn, timeout=_TIMEOUT_S, command_timeout=_TIMEOUT_S)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close(timeout=_TIMEOUT_S)
+
+
+async def _migrate(dsn: str) -> None:
+    await migrate(dsn)
