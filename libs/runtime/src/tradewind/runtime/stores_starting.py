@@ -1,8 +1,8 @@
 """Decides between the user's own PostgreSQL and Redis and the embedded ones, starts what is wanted, migrates.
 
 An empty ``postgres_dsn`` or ``redis_url`` means an embedded server under ``data_dir``. A store of the user that does
-not answer is waited for: PostgreSQL before anything starts, Redis not at all, because nothing is lost without it. Embedded
-servers that die are started again by a task that this module owns.
+not answer is waited for: PostgreSQL before anything starts, Redis not at all, because nothing is lost without it. Own
+servers that die are started again by a task of this module.
 """
 
 import asyncio
