@@ -22,19 +22,14 @@ _HELP: Final = """A trading platform: market data in, strategies, risk-checked o
 Everything is configured by environment variables that begin with TRADEWIND_. With none set, `tradewind up` trades on a
 simulated exchange on this machine, with its own PostgreSQL and Valkey under ~/.local/share/tradewind.
 
+\b
 Examples:
-
-  tradewind up                           everything in this process; Ctrl-C stops it in order
-
-  tradewind up api risk                  only the named services
-
-  tradewind run market-data              one service, as a container does
-
-  tradewind services                     which services are installed
-
-  tradewind status                       what a running platform says about itself
-
-  tradewind db migrate                   bring the database to this version
+  tradewind up                everything in one process; Ctrl-C stops it
+  tradewind up api risk       only the named services
+  tradewind run market-data   one service, as a container does
+  tradewind services          which services are installed
+  tradewind status            what a running platform says of itself
+  tradewind db migrate        bring the database to this version
 """
 
 
@@ -49,7 +44,7 @@ def build_app() -> typer.Typer:
         help=_HELP,
         no_args_is_help=True,
         rich_markup_mode=None,
-        pretty_exceptions_show_locals=False,
+        pretty_exceptions_enable=False,
         add_completion=True,
     )
     app.callback()(_options)

@@ -52,9 +52,9 @@ async def open_stores(platform: PlatformSettings) -> AsyncIterator[Stores]:
         StartRefused: an embedded server cannot run, or the database answers and refuses us.
     """
     async with _embedded(platform, valkey=True) as (dsn, redis_url):
+        last_values = _last_values(redis_url)
         await _migrate(dsn)
         database = Database(dsn, log=get_logger("database"))
-        last_values = LastValues(redis_url)
         try:
             await database.wait_until_available()
             yield Stores(dsn, redis_url, database, last_values)
@@ -72,6 +72,14 @@ async def open_postgres(platform: PlatformSettings) -> AsyncIterator[MigratedPos
     """
     async with _embedded(platform, valkey=False) as (dsn, _):
         yield MigratedPostgres(dsn, await _migrate(dsn))
+
+
+def _last_values(url: str) -> LastValues:
+    try:
+        return LastValues(url, log=get_logger("redis"))
+    except ValueError as error:
+        # Never the URL itself: it may hold a password.
+        raise StartRefused(f"{PREFIX}REDIS_URL takes an address like redis://127.0.0.1:6379/0") from error
 
 
 async def _migrate(dsn: str) -> list[str]:

@@ -1,11 +1,11 @@
 """``tradewind db``: the database's schema."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
-from tradewind.runtime.process_running import load_platform_settings, run_process
-from tradewind.runtime.service_running import say
-from tradewind.runtime.stop_signals import StopSwitch
-from tradewind.runtime.stores_starting import open_postgres
+if TYPE_CHECKING:
+    from tradewind.runtime.stop_signals import StopSwitch
 
 
 def register(app: typer.Typer) -> None:
@@ -21,18 +21,21 @@ def migrate() -> None:
 
     Without TRADEWIND_POSTGRES_DSN it is the embedded database under TRADEWIND_DATA_DIR.
 
+    \b
     Examples:
-
       tradewind db migrate
-
       TRADEWIND_POSTGRES_DSN=postgresql://me@db/tradewind tradewind db migrate
     """
+    # Imported late: stores and buses take most of a second, which --help and --version need not wait for.
+    from tradewind.runtime.process_running import load_platform_settings, run_process
+    from tradewind.runtime.stores_starting import open_postgres
+
     platform = load_platform_settings()
 
-    async def main(_switch: StopSwitch) -> None:
+    async def main(_switch: "StopSwitch") -> None:
         async with open_postgres(platform) as started:
             applied = ", ".join(started.applied)
-            say(f"applied: {applied}" if applied else "nothing to do; the database is up to date")
+            typer.echo(f"applied: {applied}" if applied else "nothing to do; the database is up to date")
 
     raise typer.Exit(run_process(main))
 

@@ -4,9 +4,6 @@ from typing import Annotated
 
 import typer
 
-from tradewind.runtime.service_registry import load_services
-from tradewind.runtime.service_running import run_services
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -18,10 +15,13 @@ def run(service: Annotated[str, typer.Argument(help="The service's name, as `tra
 
     With TRADEWIND_HEALTH_PORT set it answers /healthz, /readyz and /metrics there.
 
+    \b
     Examples:
-
       tradewind run market-data
-
       TRADEWIND_HEALTH_PORT=9100 TRADEWIND_LOG_FORMAT=json tradewind run recorder
     """
+    # Imported late: stores and buses take most of a second, which --help and --version need not wait for.
+    from tradewind.runtime.service_registry import load_services
+    from tradewind.runtime.service_running import run_services
+
     raise typer.Exit(run_services(load_services([service]), live_status=False))

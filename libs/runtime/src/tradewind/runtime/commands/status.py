@@ -42,10 +42,9 @@ def status(
 ) -> None:
     """Print the health of each service of a running platform. Leaves with 0 when all are ready, else with 1.
 
+    \b
     Examples:
-
       tradewind status
-
       tradewind status --url http://127.0.0.1:9000
     """
     report = _report(url)

@@ -4,9 +4,6 @@ from typing import Annotated
 
 import typer
 
-from tradewind.runtime.service_registry import load_services
-from tradewind.runtime.service_running import run_services
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -23,14 +20,15 @@ def up(
     A service that fails is started again with back-off. The first Ctrl-C stops everything in order: strategies first,
     then the api, feeds, the order path, the books, and the simulated venue last. A second Ctrl-C ends at once.
 
+    \b
     Examples:
-
       tradewind up
-
       tradewind up sim-venue market-data api
-
       TRADEWIND_API_PORT=9000 tradewind up
-
       TRADEWIND_POSTGRES_DSN=postgresql://me@db/tradewind tradewind up
     """
+    # Imported late: stores and buses take most of a second, which --help and --version need not wait for.
+    from tradewind.runtime.service_registry import load_services
+    from tradewind.runtime.service_running import run_services
+
     raise typer.Exit(run_services(load_services(services), live_status=True))
