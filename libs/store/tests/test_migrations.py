@@ -47,7 +47,7 @@ async def test_a_failed_step_leaves_nothing_behind(empty_database_dsn: str) -> N
 async def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
     async with database.connection() as connection:
         await connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(MigrationError, match="revision 9999.*start the newer version"):
+    with pytest.raises(MigrationError, match=r"revision 9999.*start the newer version"):
         await migrate(database.dsn)
 
 

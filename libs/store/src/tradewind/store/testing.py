@@ -1,8 +1,8 @@
 """Pytest fixtures with a real PostgreSQL and a real Valkey for the tests of any package.
 
-Loaded by the ``conftest.py`` at the root. A server is started when the first test asks for it, in a temporary folder, and
-stopped with the test session. ``TRADEWIND_TEST_POSTGRES_DSN`` and ``TRADEWIND_TEST_REDIS_URL`` name servers to use instead:
-the first needs the right to create databases, and the second loses all that it holds.
+Loaded by the ``conftest.py`` at the root. A server is started when the first test asks for it, in a temporary folder,
+and stopped with the test session. ``TRADEWIND_TEST_POSTGRES_DSN`` and ``TRADEWIND_TEST_REDIS_URL`` name servers to use
+instead: the first needs the right to create databases, and the second loses all that it holds.
 
 ========================  ===================================================================================
 ``postgres_dsn``          DSN of the test session's server, its maintenance database: read only, please

@@ -19,9 +19,8 @@ CREATE TABLE trades (
     price             bigint      NOT NULL,
     size              bigint      NOT NULL,
     side              smallint    NOT NULL, -- the aggressor's: 0 unknown, 1 buy, 2 sell
-    PRIMARY KEY (instrument_number, trade_id, ts)
+    PRIMARY KEY (instrument_number, ts, trade_id) -- in this order it serves time ranges too: one index to maintain
 );
-CREATE INDEX trades_by_time ON trades (instrument_number, ts);
 
 CREATE TABLE quotes (
     ts                timestamptz NOT NULL,
@@ -33,9 +32,8 @@ CREATE TABLE quotes (
     bid_size          bigint      NOT NULL,
     ask_price         bigint      NOT NULL,
     ask_size          bigint      NOT NULL,
-    PRIMARY KEY (instrument_number, sequence, ts)
+    PRIMARY KEY (instrument_number, ts, sequence)
 );
-CREATE INDEX quotes_by_time ON quotes (instrument_number, ts);
 
 CREATE TABLE equity (
     ts             timestamptz NOT NULL,
