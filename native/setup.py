@@ -1,0 +1,91 @@
+"""Builds the extension modules: every .pyx of the package, and simdjson beside the Binance one.
+
+simdjson's sources come out of the installed ``pysimdjson`` wheel, so a build needs a C++17 compiler and nothing else
+from the system.
+"""
+
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+PACKAGE = "tradewind_native"
+MODULES = ("market_record", "record_arena", "binance", "order_book", "matching")
+CPUS = os.cpu_count() or 1
+
+
+def simdjson_folder() -> str:
+    """The folder with simdjson.h and simdjson.cpp."""
+    spec = importlib.util.find_spec("simdjson")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        if all(Path(folder, name).is_file() for name in ("simdjson.h", "simdjson.cpp")):
+            return folder
+    raise SystemExit("tradewind-native needs the simdjson sources: install 'pysimdjson>=7' in the build environment.")
+
+
+def extension(module: str, simdjson: str) -> Extension:
+    """One extension module; its C++ is generated beside the .pyx and ignored by git."""
+    sources = [f"src/{PACKAGE}/{module}.pyx"]
+    if module == "binance":
+        # setuptools names the object after the source, which must lie under the project to stay in the build folder.
+        copy = Path("build", "simdjson", "simdjson.cpp")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(Path(simdjson, "simdjson.cpp"), copy)
+        sources.append(str(copy))
+    return Extension(
+        f"{PACKAGE}.{module}",
+        sources,
+        language="c++",
+        depends=[str(path) for path in Path("src", PACKAGE).glob("*.h*")],
+        include_dirs=["src", np.get_include(), simdjson],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), ("NDEBUG", "1")],
+        # No -march: simdjson picks its implementation for the CPU at run time, so the wheel runs on any of them.
+        extra_compile_args=["-std=c++17", "-O3", "-fvisibility=hidden"],
+    )
+
+
+class BuildKernels(build_ext):
+    """build_ext, parallel, that says in one sentence when there is no compiler."""
+
+    def build_extensions(self) -> None:
+        """Compile every extension module."""
+        commands = getattr(self.compiler, "compiler_cxx", None)
+        if commands and shutil.which(commands[0]) is None:
+            raise SystemExit(
+                f"tradewind-native needs a C++17 compiler and {commands[0]!r} is not on the PATH: "
+                "install g++ or clang++, or name yours in CXX."
+            )
+        super().build_extensions()
+
+
+def main() -> None:
+    """Run setuptools."""
+    simdjson = simdjson_folder()
+    # Where processes are spawned, a pool inside setup.py would import the build front end again.
+    workers = CPUS if sys.platform == "linux" else 0
+    setup(
+        ext_modules=cythonize(
+            [extension(module, simdjson) for module in MODULES],
+            include_path=["src"],
+            nthreads=workers,
+            compiler_directives={
+                "language_level": "3",
+                "boundscheck": False,
+                "wraparound": False,
+                "cdivision": True,
+                "embedsignature": True,
+                "embedsignature.format": "python",
+            },
+        ),
+        cmdclass={"build_ext": BuildKernels},
+        options={"build_ext": {"parallel": CPUS}},
+    )
+
+
+main()
