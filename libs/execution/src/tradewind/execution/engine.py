@@ -92,7 +92,7 @@ class ExecutionEngine:
 
     def set_trading_state(self, scope: str, state: TradingState) -> None:
         """The risk service's persisted word on a scope."""
-        self.risk.trading_states[scope] = state
+        self.risk.set_trading_state(scope, state)
 
     # -- planning --------------------------------------------------------------------------------------------------
 
@@ -183,7 +183,7 @@ class ExecutionEngine:
             self._say_duplicate(order)
             return
         try:
-            instrument = self._check(order, command)
+            self._check(order, command)
         except Denial as denial:
             self._deny(order, str(denial))
             return
@@ -192,10 +192,9 @@ class ExecutionEngine:
         self._emit(order, events.OrderInitialized, **_terms(order))
         order.move(OrderStatus.SUBMITTED)
         self._emit(order, events.OrderSubmitted)
-        self.risk.reserve(order, instrument)
         self._plan.submits.append(_new_order(order))
 
-    def _check(self, order: Order, command: SubmitOrder) -> Instrument:
+    def _check(self, order: Order, command: SubmitOrder) -> None:
         if self.not_ready_reason is not None:
             raise Denial(DenyCode.NOT_READY, value=self.not_ready_reason)
         age_s = (self._now - command.ts_init) / _NS
@@ -206,7 +205,6 @@ class ExecutionEngine:
             raise Denial(DenyCode.INSTRUMENT_UNKNOWN, value=order.instrument_id)
         _check_int64(command, instrument)
         self.risk.check(order, instrument)
-        return instrument
 
     def _deny(self, order: Order, reason: str) -> None:
         self._plan.new_orders[order.client_order_id] = order
@@ -223,7 +221,7 @@ class ExecutionEngine:
             status=OrderStatus.DENIED,
             reason=str(Denial(DenyCode.DUPLICATE_CLIENT_ORDER_ID, value=order.client_order_id)),
         )
-        self._plan.outgoing.append(Outgoing(topic=topics.ORDERS_EVENTS, key=self.account_id, message=message))
+        self._plan.outgoing.append(Outgoing(topic=topics.ORDERS_EVENTS, message=message))
 
     def _cancel(self, client_order_id: ClientOrderId) -> None:
         order = self.orders.get(client_order_id)
@@ -257,7 +255,9 @@ class ExecutionEngine:
         self._resolve(order, f"the venue says {report.status}")
         self._accept(order, report)
         if report.filled_size > order.filled_size:
-            self.incomplete.put(order.client_order_id, report)
+            waiting = self.incomplete.get(order.client_order_id)
+            if waiting is None or waiting.status not in _ENDS_WITHOUT_FILL:
+                self.incomplete.put(order.client_order_id, report)
         elif report.status in _ENDS_WITHOUT_FILL:
             self._end(order, report)
         elif order.client_order_id in self._cancel_later and order.status.is_open:
@@ -344,7 +344,7 @@ class ExecutionEngine:
             average_price=position.average_price,
             realized_pnl=position.realized_pnl,
         )
-        self._plan.outgoing.append(Outgoing(topic=topics.ACCOUNT_EVENTS, key=self.account_id, message=message))
+        self._plan.outgoing.append(Outgoing(topic=topics.ACCOUNT_EVENTS, message=message))
 
     def _cancel_rejected(self, report: CancelRejectReport) -> None:
         order = self.orders.get(report.client_order_id)
@@ -363,7 +363,7 @@ class ExecutionEngine:
             balances=report.balances,
             snapshot=report.snapshot,
         )
-        self._plan.outgoing.append(Outgoing(topic=topics.ACCOUNT_EVENTS, key=self.account_id, message=message))
+        self._plan.outgoing.append(Outgoing(topic=topics.ACCOUNT_EVENTS, message=message))
 
     # -- the order's story -------------------------------------------------------------------------------------------
 
@@ -397,7 +397,6 @@ class ExecutionEngine:
         self._plan.outgoing.append(
             Outgoing(
                 topic=topics.ORDERS_EVENTS,
-                key=self.account_id,
                 message=message,
                 client_order_id=order.client_order_id,
                 sequence=order.event_count,

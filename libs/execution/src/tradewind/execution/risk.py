@@ -20,13 +20,14 @@ SUPPORTED_TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT})
 class _Reservation:
     """What one order ties up, as it was last counted."""
 
-    __slots__ = ("currency", "instrument_id", "money", "notional", "side")
+    __slots__ = ("currency", "instrument_id", "money", "notional", "side", "size")
 
     def __init__(
-        self, instrument_id: InstrumentId, side: OrderSide, notional: Decimal, currency: str, money: Decimal
+        self, instrument_id: InstrumentId, side: OrderSide, size: int, notional: Decimal, currency: str, money: Decimal
     ) -> None:
         self.instrument_id = instrument_id
         self.side = side
+        self.size = size
         self.notional = notional
         self.currency = currency
         self.money = money
@@ -43,7 +44,7 @@ class RiskChecks:
         self._notionals: dict[tuple[InstrumentId, OrderSide], Decimal] = defaultdict(Decimal)
         self._money: dict[str, Decimal] = defaultdict(Decimal)
         self._counts: dict[InstrumentId, int] = defaultdict(int)
-        self.trading_states: dict[str, TradingState] = {}
+        self._restricted: dict[str, TradingState] = {}
         self.reference_prices: dict[InstrumentId, dict[OrderSide, int]] = {}
 
     def check(self, order: Order, instrument: Instrument) -> None:
@@ -79,8 +80,13 @@ class RiskChecks:
 
     def reserve(self, order: Order, instrument: Instrument) -> None:
         """Count what ``order`` can still do; called again after every change of the order."""
-        self._release(order.client_order_id)
         size = order.at_risk_size
+        counted = self._reservations.get(order.client_order_id)
+        if counted is not None:
+            if counted.size == size:
+                return
+            del self._reservations[order.client_order_id]
+            self._count(counted, -1)
         if size <= 0:
             return
         price = order.price or self.reference_prices.get(order.instrument_id, {}).get(order.side.opposite) or 0
@@ -89,6 +95,7 @@ class RiskChecks:
         reservation = _Reservation(
             order.instrument_id,
             order.side,
+            size,
             notional,
             instrument.quote_currency if buying else instrument.base_currency,
             notional if buying else instrument.decimal_size(size),
@@ -100,10 +107,18 @@ class RiskChecks:
         """Notional of what could still fill on one side of an instrument."""
         return self._notionals[instrument_id, side]
 
+    def set_trading_state(self, scope: str, state: TradingState) -> None:
+        """Bind a scope to a trading state; ACTIVE frees it."""
+        self._restricted[scope] = state
+        if state is TradingState.ACTIVE:
+            del self._restricted[scope]
+
     def state_of(self, account_id: AccountId, strategy_id: StrategyId, instrument_id: InstrumentId) -> TradingState:
         """The strictest trading state of the scopes that an order falls under."""
+        if not self._restricted:
+            return TradingState.ACTIVE
         scopes = ("firm", f"account:{account_id}", f"strategy:{strategy_id}", f"instrument:{instrument_id}")
-        states = {self.trading_states.get(scope, TradingState.ACTIVE) for scope in scopes}
+        states = {self._restricted.get(scope) for scope in scopes}
         for strict in (TradingState.HALTED, TradingState.REDUCING):
             if strict in states:
                 return strict
@@ -201,10 +216,6 @@ class RiskChecks:
         free = self._ledger.totals[currency] - self._money[currency]
         if needed > free:
             raise Denial(DenyCode.BALANCE_INSUFFICIENT, limit=f"{free:f} {currency}", value=f"{needed:f} {currency}")
-
-    def _release(self, client_order_id: ClientOrderId) -> None:
-        if reservation := self._reservations.pop(client_order_id, None):
-            self._count(reservation, -1)
 
     def _count(self, reservation: _Reservation, sign: int) -> None:
         key = (reservation.instrument_id, reservation.side)

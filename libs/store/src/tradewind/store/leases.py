@@ -53,7 +53,9 @@ class LeaseRepository:
     async def acquire(self, name: str, holder: str) -> Lease | None:
         """The lease with a new epoch, or None while someone else's has not expired and its grace passed."""
         before = time.monotonic()
-        async with self._database.connection() as connection:
+        async with self._database.connection() as connection, connection.transaction():
+            # Waits for transactions that still count on the old epoch; see commit_order_batch.
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
             epoch = await connection.fetchval(_ACQUIRE, name, holder, self.duration_s, self._grace_s)
         return Lease(name, holder, epoch, before + self.duration_s) if epoch is not None else None
 

@@ -54,13 +54,12 @@ class BookRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that must be published once the transaction has committed.
+    """A message that must be published under the account's key once the transaction has committed.
 
     ``client_order_id`` and ``sequence`` are set on order events, which also become the order's story.
     """
 
     topic: Topic
-    key: str
     message: Message
     client_order_id: ClientOrderId | None = None
     sequence: int | None = None
@@ -78,11 +77,10 @@ class OrderBatch(msgspec.Struct, kw_only=True):
 
 
 class StoredOutgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """An outbox row that a process left behind."""
+    """A journal row that a process may have left unpublished."""
 
-    event_id: str
+    position: int
     topic: str
-    key: str
     message: Message
 
 
@@ -101,39 +99,29 @@ class OrderStore:
         self._database = database
         self.account_id = account_id
 
-    async def commit(self, batch: OrderBatch, *, lease: str, epoch: int, now_ns: int) -> None:
-        """Write a batch in one transaction.
+    async def commit(self, batch: OrderBatch, *, lease: str, epoch: int, now_ns: int) -> int | None:
+        """Write a batch in one transaction; returns the journal position of its last message, if it has any.
 
         Raises:
             LeaseLost: the epoch is over; nothing was written.
             StoreConflict: an order or fill exists already; nothing was written.
             DatabaseUnavailable: the outcome is not known.
         """
-        out = batch.outgoing
-        messages = [o.message for o in out]
-        names = [type_name(m) for m in messages]
         arguments = (
             lease,
             epoch,
             self.account_id,
-            _json(batch.new_orders),
-            _json(batch.orders),
+            now_ns,
+            [_order_row(order) for order in batch.new_orders] or None,
+            [_order_row(order) for order in batch.orders] or None,
+            [_journal_entry(item) for item in batch.outgoing] or None,
             _json(batch.fills),
             _json(batch.positions),
             _json(batch.books),
-            [o.topic.name for o in out],
-            [o.key for o in out],
-            [m.event_id for m in messages],
-            names,
-            [VERSIONS[name] for name in names],
-            [encode(m) for m in messages],
-            [o.client_order_id for o in out],
-            [o.sequence for o in out],
-            now_ns,
         )
         try:
             async with self._database.connection() as connection:
-                await connection.fetchval(_COMMIT, *arguments)
+                return await connection.fetchval(_COMMIT, *arguments)  # type: ignore[no-any-return]
         except asyncpg.UniqueViolationError as error:
             raise StoreConflict(error.detail or str(error)) from error
         except asyncpg.PostgresError as error:
@@ -199,24 +187,21 @@ class OrderStore:
         return rows[0]["ts"] if rows else None
 
     async def unpublished(self, limit: int = 10_000) -> list[StoredOutgoing]:
-        """Outbox rows in commit order. They were committed; whether they were published nobody knows."""
-        query = "SELECT * FROM outbox ORDER BY id LIMIT $1"
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(query, limit)
+        """Journal rows in commit order that may not have been published."""
+        rows = await self._fetch(_UNPUBLISHED, limit)
         return [
             StoredOutgoing(
-                event_id=row["event_id"],
+                position=row["id"],
                 topic=row["topic"],
-                key=row["key"],
                 message=decode(row["type"], row["version"], row["payload"]),
             )
             for row in rows
         ]
 
-    async def mark_published(self, event_ids: Sequence[str]) -> None:
-        """Forget outbox rows that the bus has taken."""
+    async def mark_published(self, through: int) -> None:
+        """The bus has everything up to this journal position."""
         async with self._database.connection() as connection:
-            await connection.execute("DELETE FROM outbox WHERE event_id = ANY($1)", list(event_ids))
+            await connection.execute(_PUBLISHED, self.account_id, through)
 
     async def ledger(self) -> list[LedgerLine]:
         """The ledger by currency, computed by the database from opening balances and fills."""
@@ -233,16 +218,71 @@ def order_from_row(row: Any) -> Order:
     return msgspec.convert(dict(row), Order)
 
 
+def _order_row(order: Order) -> tuple[Any, ...]:
+    """The columns of ``orders``, in the order of its definition."""
+    return (
+        order.account_id,
+        order.client_order_id,
+        order.command_id,
+        order.strategy_id,
+        order.instrument_id,
+        order.side,
+        order.order_type,
+        order.time_in_force,
+        order.size,
+        order.price,
+        order.trigger_price,
+        order.post_only,
+        order.reduce_only,
+        order.expire_time,
+        order.correlation_id,
+        order.status,
+        order.previous_status,
+        order.outcome,
+        order.unknown_since,
+        order.venue_order_id,
+        order.filled_size,
+        order.reason,
+        order.event_count,
+        order.ts_init,
+        order.ts_last,
+    )
+
+
+def _journal_entry(item: Outgoing) -> tuple[Any, ...]:
+    """The fields of ``journal_entry``."""
+    message = item.message
+    name = type_name(message)
+    return (
+        item.client_order_id,
+        item.sequence,
+        message.event_id,
+        item.topic.name,
+        name,
+        VERSIONS[name],
+        encode(message),
+    )
+
+
 def _json(rows: Sequence[msgspec.Struct]) -> str | None:
     return _encoder.encode(rows).decode() if rows else None
 
 
 _COMMIT: Final = (
-    "SELECT commit_order_batch($1, $2, $3, $4::json, $5::json, $6::json, $7::json, $8::json,"
-    " $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+    "SELECT commit_order_batch($1, $2, $3, $4, $5::orders[], $6::orders[], $7::journal_entry[],"
+    " $8::json, $9::json, $10::json)"
 )
 _OPENING: Final = "INSERT INTO opening_balances VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
 _UNFINISHED: Final = (
     "SELECT * FROM orders WHERE account_id = $1 AND (status <> ALL($2) OR outcome = 'UNKNOWN')"
     " ORDER BY ts_init, client_order_id"
 )
+_UNPUBLISHED: Final = """
+SELECT id, topic, type, version, payload FROM journal
+WHERE account_id = $1 AND id > COALESCE((SELECT through_id FROM journal_published WHERE account_id = $1), 0)
+ORDER BY id LIMIT $2
+"""
+_PUBLISHED: Final = """
+INSERT INTO journal_published VALUES ($1, $2)
+ON CONFLICT (account_id) DO UPDATE SET through_id = greatest(journal_published.through_id, $2)
+"""

@@ -1,9 +1,9 @@
 """The order path: plan, commit, send, publish; one batch at a time.
 
-Owner: one session of the service (``session.py``). Order: batches are taken under one lock, so that what was planned from
-memory is what the store gets; within a batch the store commits before a byte goes to the venue or a message to the bus.
-Bound: a batch is what one receive brought; sends are bounded by the limits on open orders. On cancel: a commit in flight
-is settled by loading from the store; a send in flight by asking the venue.
+Owner: one session of the service (``session.py``). Order: batches are taken under one lock, so that what was planned
+from memory is what the store gets; within a batch the store commits before a byte goes to the venue or a message to the
+bus. Bound: a batch is what one receive brought; sends are bounded by the limits on open orders. On cancel: a commit in
+flight is settled by loading from the store; a send in flight by asking the venue.
 """
 
 import asyncio
@@ -94,7 +94,9 @@ class OrderPath:
             # Runs while the database works on the commit: building and signing cost the order nothing.
             asyncio.get_running_loop().call_soon(self._prepare, plan.submits, prepared)
         begun_ns = time.time_ns()
-        await self.store.commit(batch_of(plan), lease=self._lease.name, epoch=self._lease.epoch, now_ns=taken_ns)
+        position = await self.store.commit(
+            batch_of(plan), lease=self._lease.name, epoch=self._lease.epoch, now_ns=taken_ns
+        )
         self._commit_time.record(time.time_ns() - begun_ns)
         for order, request in prepared:
             self.sending.add(order.client_order_id)
@@ -104,7 +106,7 @@ class OrderPath:
         if prepared:
             await asyncio.sleep(0)  # lets the sends write before anyone hears of them
         self._fills.inc(len(plan.fills))
-        await self._outbox.publish(plan.outgoing)
+        await self._outbox.publish(plan.outgoing, position)
 
     def _prepare(self, orders: Sequence[NewOrder], prepared: list[tuple[NewOrder, PreparedOrder | VenueError]]) -> None:
         for order in orders:

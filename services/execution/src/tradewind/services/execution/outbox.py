@@ -1,21 +1,22 @@
-"""Publishing what the store has committed, and forgetting it once the bus has it.
+"""Publishing what the store has committed, and remembering how far the bus has it.
 
-Owner: one session. Order: commit order. Bound: ids of published messages wait at most ``_EVERY_S`` or ``_MOST`` before
-they are deleted. If the process dies in between, they are published again at the next start, and consumers dedupe on
-``event_id``.
+Owner: one session. Order: commit order. The journal itself is the outbox: a mark says up to where it was published, and
+is moved every ``_EVERY_S``. If the process dies before that, messages are published again at the next start; consumers
+dedupe on ``event_id``.
 """
 
 import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from tradewind.model.identifiers import AccountId
 from tradewind.runtime.service import ServiceContext
 from tradewind.store.database import DatabaseUnavailable
 from tradewind.store.order_store import OrderStore, Outgoing
 from tradewind.wire.topics import BY_NAME
 
 _EVERY_S: Final = 0.2
-_MOST: Final = 5_000
+_LAST_CHANCE_S: Final = 1.0
 
 
 class Outbox:
@@ -24,43 +25,45 @@ class Outbox:
     def __init__(self, context: ServiceContext, store: OrderStore) -> None:
         self._bus = context.order_bus
         self._store = store
-        self._published: list[str] = []
+        self._account_id: AccountId = store.account_id
+        self._published = 0
+        self._marked = 0
 
-    async def publish(self, outgoing: Sequence[Outgoing]) -> None:
-        """Hand committed messages to the bus, in order."""
+    async def publish(self, outgoing: Sequence[Outgoing], position: int | None) -> None:
+        """Hand committed messages to the bus, in order; ``position`` is the journal's after them."""
         for item in outgoing:
-            await self._bus.publish(item.topic, item.key, item.message)
-            self._published.append(item.message.event_id)
-        if len(self._published) > _MOST:
-            await self.flush()
+            await self._bus.publish(item.topic, self._account_id, item.message)
+        if position is not None:
+            self._published = position
 
     async def replay(self) -> int:
         """Publish again what an earlier process committed and may not have published; returns how many."""
         total = 0
         while rows := await self._store.unpublished():
             for row in rows:
-                await self._bus.publish(BY_NAME[row.topic], row.key, row.message)
-                self._published.append(row.event_id)
+                await self._bus.publish(BY_NAME[row.topic], self._account_id, row.message)
             total += len(rows)
-            await self.flush()
+            self._published = rows[-1].position
+            await self.mark()
         return total
 
-    async def keep_clean(self) -> None:
-        """Delete published rows now and then, until cancelled; then a last time."""
+    async def keep_marking(self) -> None:
+        """Move the mark now and then, until cancelled; then a last time."""
         try:
             while True:
                 await asyncio.sleep(_EVERY_S)
-                await self.flush()
+                await self.mark()
         except asyncio.CancelledError:
             try:
-                async with asyncio.timeout(1.0):
-                    await self.flush()
+                async with asyncio.timeout(_LAST_CHANCE_S):
+                    await self.mark()
             except (TimeoutError, DatabaseUnavailable):
                 pass  # they are published again at the next start, and known by their event ids
             raise
 
-    async def flush(self) -> None:
-        """Delete the rows of everything published so far."""
-        if self._published:
-            done, self._published = self._published, []
-            await self._store.mark_published(done)
+    async def mark(self) -> None:
+        """Tell the store how far the bus has everything."""
+        if self._published > self._marked:
+            position = self._published
+            await self._store.mark_published(position)
+            self._marked = position

@@ -1,7 +1,7 @@
 """Refusing orders while the store is away.
 
-A refusal in words goes out at once, so that nobody waits; it becomes a durable DENIED order as soon as the store is back.
-The commands stay uncommitted on the bus meanwhile, so that even a crash forgets none of them.
+A refusal in words goes out at once, so that nobody waits; it becomes a durable DENIED order when the store is back. The
+commands stay uncommitted on the bus meanwhile, so that even a crash forgets none of them.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """One session: from taking the lease to losing it, the store or the process.
 
 Owner: ``service.run``. Everything in memory is loaded from the store at the beginning and thrown away at the end, so a
-crash, a lost lease and a lost database are one case. Order of the start: lease, load, outbox, venue, reconcile, then commands.
+crash, a lost lease and a lost database are one case. Order of the start: lease, load, outbox, venue, reconcile, then
+commands.
 """
 
 import asyncio
@@ -88,7 +89,7 @@ class Session:
             resolver = Resolver(self._context, path, self._settings.inflight_check_s)
             replayed = await outbox.replay()
             self._context.log.info("order path loaded", epoch=lease.epoch, open=len(engine.orders), replayed=replayed)
-            tasks.create_task(outbox.keep_clean())
+            tasks.create_task(outbox.keep_marking())
             tasks.create_task(self._follow_prices(engine))
             await self._follow_trading_states(engine, tasks)
             tasks.create_task(self._follow_venue(path, resolver))
@@ -218,7 +219,7 @@ class Session:
     async def _follow_trading_states(self, engine: ExecutionEngine, tasks: asyncio.TaskGroup) -> None:
         """Subscribed before the stored states are read, so that no change falls between."""
         subscription = await self._context.order_bus.subscribe(RISK_STATE)
-        for row in await TradingStateRepository(self._context.database).all():
+        for row in (await TradingStateRepository(self._context.database).all()).values():
             engine.set_trading_state(row.scope, row.state)
 
         async def follow() -> None:
