@@ -16,9 +16,12 @@ from typing import Any
 import psutil
 import pytest
 
+from tradewind.store.testing import dsn_of
+
 SERVICES = """
 import asyncio
 import time
+import msgspec
 from tradewind.runtime.service import Service, ServiceKind
 
 async def serve(context):
@@ -47,12 +50,18 @@ STRATEGY = Service(name="fake-strategy", kind=ServiceKind.STRATEGY, run=serve)
 BOOKS = Service(name="fake-books", kind=ServiceKind.BOOKS, run=serve)
 BLOCKER = Service(name="fake-blocker", kind=ServiceKind.FEED, run=block)
 BRIEF = Service(name="fake-brief", kind=ServiceKind.FEED, run=brief)
+
+class PortSettings(msgspec.Struct):
+    port: int = 0
+
+PORT = Service(name="fake-port", kind=ServiceKind.EDGE, run=serve, settings=PortSettings)
 """
 ENTRY_POINTS = """[tradewind.services]
 fake-strategy = fake_services:STRATEGY
 fake-books = fake_services:BOOKS
 fake-blocker = fake_services:BLOCKER
 fake-brief = fake_services:BRIEF
+fake-port = fake_services:PORT
 """
 COMMAND = str(Path(sysconfig.get_path("scripts")) / "tradewind")
 PATIENCE_S = 30.0
@@ -223,7 +232,7 @@ def test_without_redis_the_services_run(launch: Launcher, stores: dict[str, str]
         (["up", "fake-brief"], {"TRADEWIND_ORDERS_URL": "pigeon://x"}, "TRADEWIND_ORDERS_URL: no bus transport"),
         (["up", "fake-brief"], {"TRADEWIND_DATA_DIR": "/dev/null/x"}, "/dev/null/x"),
         (["run", "fake"], {}, "there is no service 'fake'"),
-        (["run", "api"], {"TRADEWIND_API_PORT": "far"}, "TRADEWIND_API_PORT='far': it takes a whole number"),
+        (["run", "fake-port"], {"TRADEWIND_FAKE_PORT_PORT": "far"}, "TRADEWIND_FAKE_PORT_PORT='far': it takes a whole"),
     ],
 )
 def test_what_the_user_must_change_is_one_line_and_exit_code_2(
@@ -237,11 +246,19 @@ def test_what_the_user_must_change_is_one_line_and_exit_code_2(
     assert "hunter2" not in platform.output
 
 
-def test_a_wrong_password_is_said_and_not_waited_on(launch: Launcher, stores: dict[str, str]) -> None:
-    dsn = stores["TRADEWIND_POSTGRES_DSN"].replace("/tradewind", "/no_such_database", 1)
-    head, _, _ = stores["TRADEWIND_POSTGRES_DSN"].partition("?")
-    wrong = stores["TRADEWIND_POSTGRES_DSN"].replace(head.rpartition("/")[2], "no_such_database")
-    assert dsn
+def test_a_taken_port_is_one_line_and_exit_code_2(launch: Launcher) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with launch("run", "fake-port", TRADEWIND_FAKE_PORT_PORT=str(port)) as platform:
+            assert platform.end() == 2
+    message = f"tradewind: port {port} is taken by another program; stop it or set TRADEWIND_FAKE_PORT_PORT\n"
+    assert platform.lines[-1] == message
+
+
+def test_a_database_that_refuses_is_said_and_not_waited_on(launch: Launcher, stores: dict[str, str]) -> None:
+    wrong = dsn_of(stores["TRADEWIND_POSTGRES_DSN"], "no_such_database")
     with launch("db", "migrate", TRADEWIND_POSTGRES_DSN=wrong) as platform:
         assert platform.end() == 2
     assert "TRADEWIND_POSTGRES_DSN: PostgreSQL refuses: " in platform.output

@@ -17,7 +17,7 @@ from typing import Final
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 AT_ONCE_EXIT_CODE: Final = 130
 STUCK_EXIT_CODE: Final = 70
-_STUCK_MARGIN_S: Final = 5.0
+_STUCK_MARGIN_S: Final = 3.0
 
 
 class StopSwitch:
