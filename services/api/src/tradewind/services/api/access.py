@@ -1,0 +1,56 @@
+"""What every route works with, and how it gets it."""
+
+import dataclasses
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from tradewind.bus.interface import Bus
+from tradewind.model.identifiers import AccountId
+from tradewind.runtime.health import HealthBoard
+from tradewind.runtime.metrics import ProcessMetrics
+from tradewind.runtime.service import ServiceContext
+from tradewind.services.api.composing import Composer
+from tradewind.services.api.feeding import Feeder
+from tradewind.services.api.order_entry import ManualIds
+from tradewind.services.api.queries import StoreQueries
+from tradewind.services.api.settings import ApiSettings
+from tradewind.services.api.state import ViewState
+from tradewind.services.api.streaming import StreamHub
+from tradewind.wire.messages import EventIds, Message
+from tradewind.wire.topics import Topic
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Access:
+    """The parts of one running api service."""
+
+    context: ServiceContext
+    settings: ApiSettings
+    account_id: AccountId
+    state: ViewState
+    composer: Composer
+    feeder: Feeder
+    queries: StoreQueries
+    hub: StreamHub
+    board: HealthBoard
+    process_metrics: ProcessMetrics
+    event_ids: EventIds = dataclasses.field(default_factory=EventIds)
+    manual_ids: ManualIds = dataclasses.field(default_factory=ManualIds)
+
+    def bus_for(self, topic: Topic) -> Bus:
+        """The bus of the topic's plane."""
+        return self.context.bus_for(topic)
+
+    def log_command(self, message: Message, client: str) -> None:
+        """One line for every command that a hand has given."""
+        self.context.log.info("command", type=type(message).__name__, event_id=message.event_id, client=client)
+
+
+def _access(connection: HTTPConnection) -> Access:
+    access: Access = connection.app.state.access
+    return access
+
+
+Accessed = Annotated[Access, Depends(_access)]

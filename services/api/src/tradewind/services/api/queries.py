@@ -1,0 +1,156 @@
+"""What REST and a fresh start read from the store: orders, their events, fills, positions of one account.
+
+Reads share the connection pool with the order path, so few of them run at the same time, each within a bound.
+"""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from tradewind.model.identifiers import AccountId, StrategyId
+from tradewind.model.instruments import Instrument
+from tradewind.model.order_status import CLOSED
+from tradewind.model.orders import Order
+from tradewind.model.positions import Position
+from tradewind.services.api.order_views import SeenFill
+from tradewind.services.api.settings import ApiSettings
+from tradewind.store.database import Database, DatabaseUnavailable
+from tradewind.store.equity import EquityPoint, EquityRepository
+from tradewind.store.instruments import InstrumentRepository
+from tradewind.store.order_store import order_from_row
+from tradewind.store.trading_states import StoredTradingState, TradingStateRepository
+from tradewind.wire.encoding import decode
+from tradewind.wire.events import OrderEvent
+
+_CLOSED: Final = [status.value for status in CLOSED]
+_ORDERS: Final = """
+SELECT * FROM orders
+WHERE account_id = $1 AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR strategy_id = $3)
+  AND ($4::bigint IS NULL OR (ts_init <= $4 AND (ts_init < $4 OR client_order_id > $5)))
+ORDER BY ts_init DESC, client_order_id LIMIT $6
+"""
+_UNFINISHED: Final = """
+SELECT * FROM orders WHERE account_id = $1 AND (status <> ALL($2) OR outcome = 'UNKNOWN')
+ORDER BY ts_init DESC LIMIT $3
+"""
+_FILLS: Final = """
+SELECT account_id, trade_id, client_order_id, venue_order_id, strategy_id, instrument_id, side, price, size, fee,
+       fee_currency, liquidity_side, ts_event, ts_event AS ts_init
+FROM fills
+WHERE account_id = $1 AND ($2::text IS NULL OR strategy_id = $2)
+  AND ($3::bigint IS NULL OR (ts_event <= $3 AND (ts_event < $3 OR trade_id > $4)))
+ORDER BY ts_event DESC, trade_id LIMIT $5
+"""
+_EVENTS: Final = """
+SELECT type, version, payload FROM order_events
+WHERE account_id = $1 AND client_order_id = $2 ORDER BY sequence LIMIT $3
+"""
+MAX_EVENTS: Final = 1_000
+
+Cursor = tuple[int, str]
+"""Time in ns and id of the last row of a page; the next page begins after it."""
+
+
+class BadCursor(ValueError):
+    """A cursor that was not made here."""
+
+
+def encode_cursor(cursor: Cursor) -> str:
+    """A cursor as URL-safe text."""
+    return base64.urlsafe_b64encode(f"{cursor[0]}:{cursor[1]}".encode()).decode().rstrip("=")
+
+
+def decode_cursor(text: str) -> Cursor:
+    """The cursor that ``encode_cursor`` made a text of.
+
+    Raises:
+        BadCursor: it did not.
+    """
+    try:
+        decoded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+        time_ns, separator, name = decoded.partition(":")
+        if not separator or not 0 <= int(time_ns) < 2**63 or "\0" in name:
+            raise BadCursor("the cursor was not given out by this server; begin again without one")
+    except (binascii.Error, UnicodeError, ValueError) as error:
+        raise BadCursor("the cursor was not given out by this server; begin again without one") from error
+    return int(time_ns), name
+
+
+class StoreQueries:
+    """Reads of one account. Every method raises DatabaseUnavailable when the store is away, slow or not made yet."""
+
+    def __init__(self, database: Database, account_id: AccountId, settings: ApiSettings) -> None:
+        self._database = database
+        self._account_id = account_id
+        self._timeout_s = settings.query_timeout_s
+        self._turns = asyncio.Semaphore(settings.concurrent_queries)
+
+    async def orders(
+        self, *, status: str | None = None, strategy_id: str | None = None, after: Cursor | None = None, limit: int
+    ) -> list[Order]:
+        """Orders, newest first."""
+        after_ns, after_id = after or (None, "")
+        rows = await self._fetch(_ORDERS, status, strategy_id, after_ns, after_id, limit)
+        return [order_from_row(row) for row in rows]
+
+    async def unfinished_orders(self, limit: int) -> list[Order]:
+        """Orders without a known end, newest first."""
+        return [order_from_row(row) for row in await self._fetch(_UNFINISHED, _CLOSED, limit)]
+
+    async def orders_by_id(self, ids: Sequence[str]) -> list[Order]:
+        """Those of ``ids`` that the store knows."""
+        query = "SELECT * FROM orders WHERE account_id = $1 AND client_order_id = ANY($2)"
+        return [order_from_row(row) for row in await self._fetch(query, list(ids))]
+
+    async def order_events(self, client_order_id: str) -> list[OrderEvent]:
+        """An order's story, oldest first."""
+        rows = await self._fetch(_EVENTS, client_order_id, MAX_EVENTS)
+        messages = [decode(row["type"], row["version"], row["payload"]) for row in rows]
+        return [message for message in messages if isinstance(message, OrderEvent)]
+
+    async def fills(self, *, strategy_id: str | None = None, after: Cursor | None = None, limit: int) -> list[SeenFill]:
+        """Fills, newest first."""
+        after_ns, after_id = after or (None, "")
+        rows = await self._fetch(_FILLS, strategy_id, after_ns, after_id, limit)
+        return [msgspec.convert(dict(row), SeenFill) for row in rows]
+
+    async def positions(self) -> list[Position]:
+        """All positions, flat ones too."""
+        rows = await self._fetch("SELECT * FROM positions WHERE account_id = $1")
+        return [msgspec.convert(dict(row), Position) for row in rows]
+
+    async def instruments(self) -> list[Instrument]:
+        """All instruments that were ever defined."""
+        async with self._turn():
+            return await InstrumentRepository(self._database).load_all()
+
+    async def trading_states(self) -> list[StoredTradingState]:
+        """Every scope that was ever given a state."""
+        async with self._turn():
+            return list((await TradingStateRepository(self._database).all()).values())
+
+    async def equity_curve(self, strategy_id: str | None, *, limit: int) -> list[EquityPoint]:
+        """The newest points of the equity curves, oldest first."""
+        strategy = StrategyId(strategy_id) if strategy_id else None
+        async with self._turn():
+            return await EquityRepository(self._database).curve(self._account_id, strategy, limit=limit)
+
+    async def _fetch(self, query: str, *arguments: Any) -> list[Any]:
+        async with self._turn(), self._database.connection() as connection:
+            return list(await connection.fetch(query, self._account_id, *arguments))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._timeout_s), self._turns:
+                yield
+        except asyncpg.UndefinedTableError as error:
+            raise DatabaseUnavailable("the database has no tables yet; run tradewind db migrate") from error
+        except TimeoutError as error:
+            raise DatabaseUnavailable(f"the database did not answer within {self._timeout_s:.0f} s") from error

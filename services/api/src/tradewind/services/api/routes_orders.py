@@ -1,0 +1,150 @@
+"""REST: orders, fills, positions, balances, equity. What memory does not have comes from the store."""
+
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, HTTPException, Path, Query
+
+from tradewind.model.identifiers import ClientOrderId
+from tradewind.model.orders import Order
+from tradewind.services.api.access import Access, Accessed
+from tradewind.services.api.order_views import event_view, fill_view, money_text, order_view
+from tradewind.services.api.queries import Cursor, decode_cursor, encode_cursor
+from tradewind.services.api.views import (
+    BalanceView,
+    EquityPointView,
+    EquityView,
+    FillPage,
+    OrderPage,
+    OrderStoryView,
+    OrderView,
+    PositionView,
+    Problem,
+    Responses,
+    TradingStateView,
+)
+
+router: Final = APIRouter(tags=["orders and accounts"])
+StatusName = Literal[
+    "INITIALIZED",
+    "DENIED",
+    "SUBMITTED",
+    "ACCEPTED",
+    "REJECTED",
+    "TRIGGERED",
+    "PENDING_UPDATE",
+    "PENDING_CANCEL",
+    "PARTIALLY_FILLED",
+    "FILLED",
+    "CANCELED",
+    "EXPIRED",
+]
+OPEN: Final = "open"
+OrderIdPath = Annotated[str, Path(pattern=r"^[\x21-\x7e]{1,64}$")]
+StrategyFilter = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9-]{1,24}$")]
+PageLimit = Annotated[int, Query(ge=1, le=500)]
+CursorText = Annotated[str | None, Query(max_length=256)]
+STORE_AWAY: Final[Responses] = {503: {"model": Problem, "description": "The database is away; live data goes on"}}
+
+
+@router.get("/orders", responses=STORE_AWAY)
+async def orders(
+    access: Accessed,
+    status: Annotated[StatusName | Literal["open"] | None, Query()] = None,
+    strategy_id: StrategyFilter = None,
+    limit: PageLimit = 100,
+    cursor: CursorText = None,
+) -> OrderPage:
+    """Orders, newest first. ``status=open`` is answered from memory: those without a known end, without a cursor."""
+    if status == OPEN:
+        unfinished = sorted(access.state.ledger.open_orders(), key=lambda order: -order.ts_init)
+        chosen = [order for order in unfinished if strategy_id in (None, order.strategy_id)]
+        return OrderPage(orders=_views(access, chosen[:limit]), next_cursor=None, source="memory")
+    found = await access.queries.orders(status=status, strategy_id=strategy_id, after=_after(cursor), limit=limit + 1)
+    last = found[limit - 1] if len(found) > limit else None
+    return OrderPage(
+        orders=_views(access, found[:limit]),
+        next_cursor=encode_cursor((last.ts_init, last.client_order_id)) if last else None,
+        source="store",
+    )
+
+
+@router.get("/orders/{client_order_id}", responses={404: {"model": Problem}, **STORE_AWAY})
+async def order(access: Accessed, client_order_id: OrderIdPath) -> OrderStoryView:
+    """An order and its whole story."""
+    found = await find_order(access, client_order_id)
+    events = await access.queries.order_events(client_order_id)
+    instrument = access.state.instrument(found.instrument_id)
+    return OrderStoryView(
+        order=order_view(found, instrument), events=[event_view(event, instrument) for event in events]
+    )
+
+
+@router.get("/fills", responses=STORE_AWAY)
+async def fills(
+    access: Accessed, strategy_id: StrategyFilter = None, limit: PageLimit = 100, cursor: CursorText = None
+) -> FillPage:
+    """Executions of our orders, newest first."""
+    found = await access.queries.fills(strategy_id=strategy_id, after=_after(cursor), limit=limit + 1)
+    last = found[limit - 1] if len(found) > limit else None
+    return FillPage(
+        fills=[fill_view(fill, access.state.instrument(fill.instrument_id)) for fill in found[:limit]],
+        next_cursor=encode_cursor((last.ts_event, last.trade_id)) if last else None,
+    )
+
+
+@router.get("/positions")
+async def positions(access: Accessed) -> list[PositionView]:
+    """Net positions by strategy and instrument, marked at the middle of the book."""
+    return access.state.position_views()
+
+
+@router.get("/balances")
+async def balances(access: Accessed) -> list[BalanceView]:
+    """Balances as the venue states them."""
+    return access.state.balance_views()
+
+
+@router.get("/equity")
+async def equity(access: Accessed) -> list[EquityView]:
+    """Profit and loss of each strategy's book at the latest marks."""
+    return access.state.equity_views()
+
+
+@router.get("/equity/curve", responses=STORE_AWAY)
+async def equity_curve(
+    access: Accessed, strategy_id: StrategyFilter = None, limit: Annotated[int, Query(ge=1, le=5_000)] = 1_000
+) -> list[EquityPointView]:
+    """The newest points of the equity curves, of this run and earlier ones, oldest first."""
+    return [
+        EquityPointView(
+            strategy_id=point.strategy_id,
+            ts_event=str(point.ts),
+            net_pnl=money_text(point.realized_pnl + point.unrealized_pnl - point.fees),
+        )
+        for point in await access.queries.equity_curve(strategy_id, limit=limit)
+    ]
+
+
+@router.get("/trading-states")
+async def trading_states(access: Accessed) -> list[TradingStateView]:
+    """Every scope that was given a trading state. A scope that is not listed is ACTIVE."""
+    return access.state.trading_state_views()
+
+
+async def find_order(access: Access, client_order_id: str) -> Order:
+    """An order from memory, else from the store, else 404."""
+    known = access.state.ledger.orders.get(ClientOrderId(client_order_id))
+    if known is not None:
+        return known
+    stored = await access.queries.orders_by_id([client_order_id])
+    if not stored:
+        raise HTTPException(404, f"order {client_order_id!r} is not known")
+    return stored[0]
+
+
+def _views(access: Access, found: list[Order]) -> list[OrderView]:
+    return [order_view(order, access.state.instrument(order.instrument_id)) for order in found]
+
+
+def _after(cursor: str | None) -> Cursor | None:
+    return decode_cursor(cursor) if cursor else None

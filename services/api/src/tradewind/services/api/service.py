@@ -1,0 +1,86 @@
+"""The api service: the platform's state and commands over HTTP and WebSocket, and the page."""
+
+import asyncio
+from importlib.metadata import version
+
+from starlette.websockets import WebSocket
+
+from tradewind.model.identifiers import AccountId
+from tradewind.runtime.health import HealthBoard, process_health
+from tradewind.runtime.metrics import ProcessMetrics, process_metrics
+from tradewind.runtime.service import Service, ServiceContext, ServiceKind
+from tradewind.runtime.venue_target import venue_target
+from tradewind.services.api.access import Access
+from tradewind.services.api.application import build_application
+from tradewind.services.api.composing import Composer
+from tradewind.services.api.feeding import Feeder
+from tradewind.services.api.guard import Guard
+from tradewind.services.api.queries import StoreQueries
+from tradewind.services.api.server import PageServer, bind
+from tradewind.services.api.settings import ApiSettings, allowed_hosts, check_binding
+from tradewind.services.api.state import ViewState
+from tradewind.services.api.streaming import StreamHub
+
+DISTRIBUTION = "tradewind-service-api"
+
+
+class ApiService:
+    """One run of the service: its parts, wired."""
+
+    def __init__(
+        self,
+        context: ServiceContext,
+        board: HealthBoard = process_health,
+        metrics: ProcessMetrics = process_metrics,
+    ) -> None:
+        settings: ApiSettings = context.settings
+        host = context.platform.host
+        check_binding(host, settings)
+        self._context = context
+        self._state = ViewState(settings)
+        account_id = AccountId(f"{context.platform.venue}-{context.platform.account}")
+        queries = StoreQueries(context.database, account_id, settings)
+        program_version = version(DISTRIBUTION)
+        composer = Composer(
+            self._state, board, destination=venue_target(context.platform).sentence, version=program_version
+        )
+        self._feeder = Feeder(context, self._state, queries, settings)
+        self._hub = StreamHub(self._state, composer, settings, self._abort)
+        access = Access(
+            context, settings, account_id, self._state, composer, self._feeder, queries, self._hub, board, metrics
+        )
+        guarded = Guard(
+            build_application(access, program_version),
+            hosts=allowed_hosts(host, settings),
+            max_body_bytes=settings.max_body_bytes,
+        )
+        self._server = PageServer(guarded, bind(host, settings.port), settings)
+
+    @property
+    def port(self) -> int:
+        """The port that was bound; with the setting 0 the system chose it."""
+        return self._server.port
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        self._context.log.info("page", url=f"http://{self._context.platform.host}:{self.port}/")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._feeder.run())
+            tasks.create_task(self._hub.run())
+            tasks.create_task(self._server.run(before_stop=self._hub.close))
+            self._context.health.set_ready()
+
+    def _abort(self, socket: WebSocket) -> None:
+        self._server.abort(socket)
+
+
+async def run(context: ServiceContext) -> None:
+    """Run until cancelled.
+
+    Raises:
+        StartRefused: the port is taken, or the host would open the page to a network.
+    """
+    await ApiService(context).run()
+
+
+SERVICE = Service(name="api", kind=ServiceKind.EDGE, run=run, settings=ApiSettings, stop_budget_s=1.0)
