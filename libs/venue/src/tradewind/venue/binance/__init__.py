@@ -1,0 +1,1 @@
+"""Binance spot: market data, orders and the private stream. The simulated venue differs only by its address."""

@@ -1,0 +1,67 @@
+"""Makes the clients of one venue from settings. Nothing is connected here."""
+
+from collections.abc import Sequence
+
+from tradewind.model.identifiers import AccountId, Venue
+from tradewind.venue.binance.account_queries import AccountQueries
+from tradewind.venue.binance.connection_pool import ConnectionPool
+from tradewind.venue.binance.execution import VISIBILITY_DELAY_S, BinanceExecutionClient
+from tradewind.venue.binance.http_connection import HttpAddress
+from tradewind.venue.binance.market_data import BinanceMarketDataClient, FeedOptions
+from tradewind.venue.binance.order_entry import ANSWER_TIMEOUT_S, OrderEntry
+from tradewind.venue.binance.rate_limits import RateLimits
+from tradewind.venue.binance.rest import BinanceRest
+from tradewind.venue.binance.signing import RequestSigner, VenueClock
+
+
+def market_data_client(
+    *, venue: str, symbols: Sequence[str], rest_url: str, stream_url: str, options: FeedOptions | None = None
+) -> BinanceMarketDataClient:
+    """A client of the public streams; it needs no key. Addresses are base URLs without a path of the API."""
+    return BinanceMarketDataClient(Venue(venue), symbols, BinanceRest(rest_url, RateLimits()), stream_url, options)
+
+
+def execution_client(
+    *,
+    venue: str,
+    account: str,
+    symbols: Sequence[str],
+    rest_url: str,
+    stream_url: str,
+    api_key: str,
+    api_secret: str,
+    answer_timeout_s: float = ANSWER_TIMEOUT_S,
+    visibility_delay_s: float = VISIBILITY_DELAY_S,
+) -> BinanceExecutionClient:
+    """A client of one account, ``<venue>-<account>`` in our words.
+
+    Raises:
+        ValueError: an address or key has a wrong form; the message names it without showing a secret.
+    """
+    if not (api_key.isascii() and api_key.isprintable() and api_key):
+        raise ValueError("the venue's API key must be printable ASCII without line ends; check TRADEWIND_VENUE_API_KEY")
+    account_id = AccountId(f"{venue}-{account}")
+    limits = RateLimits()
+    signer = RequestSigner(api_key, api_secret, VenueClock())
+    rest = BinanceRest(rest_url, limits, signer)
+    pool = ConnectionPool(HttpAddress.of(rest_url))
+    return BinanceExecutionClient(
+        account_id,
+        AccountQueries(Venue(venue), account_id, symbols, rest),
+        OrderEntry(account_id, pool, signer, limits, answer_timeout_s=answer_timeout_s),
+        rest,
+        stream_url,
+        visibility_delay_s=visibility_delay_s,
+    )
+
+
+def symbols_of(text: str) -> tuple[str, ...]:
+    """The symbols of a setting like ``BTCUSDT,ETHUSDT``, in order and without repetition.
+
+    Raises:
+        ValueError: none is named, or one has other characters than letters and digits.
+    """
+    symbols = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",") if part.strip()))
+    if not symbols or not all(symbol.isascii() and symbol.isalnum() for symbol in symbols):
+        raise ValueError(f"TRADEWIND_SYMBOLS={text!r}: name symbols like BTCUSDT,ETHUSDT")
+    return symbols

@@ -1,0 +1,237 @@
+"""New orders and cancels on our own connections: prepared as bytes, written once, never repeated.
+
+Source: Binance spot API, "New order (TRADE)" and "Cancel order (TRADE)". The answer to a new order is asked for in
+FULL, so that what it took from the book at once comes with it.
+
+What is known afterwards is exact: before ``transport.write`` every failure is VenueUnavailable (nothing left); after it
+only the venue's own refusal is a refusal, and everything else is OutcomeUnknown.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from tradewind.model.enums import OrderType
+from tradewind.model.fixed_point import FixedPointError
+from tradewind.model.identifiers import AccountId, ClientOrderId
+from tradewind.model.instruments import Instrument
+from tradewind.venue.adapter import NewOrder, OutcomeUnknown, RateLimited, VenueError, VenueRejected, VenueUnavailable
+from tradewind.venue.binance.connection_pool import ConnectionPool
+from tradewind.venue.binance.errors import CLOCK_CODE, UNSUPPORTED_ORDER_TYPE, error_of
+from tradewind.venue.binance.http_connection import AnswerLost, ConnectionUnusable, HttpAnswer, HttpConnection
+from tradewind.venue.binance.messages import OrderState
+from tradewind.venue.binance.rate_limits import RateLimits
+from tradewind.venue.binance.rest import API_KEY_HEADER
+from tradewind.venue.binance.signing import RequestSigner, encode_query
+from tradewind.venue.binance.translation import answer_fills, order_status_report, wire_order_type, wire_time_in_force
+from tradewind.venue.reports import FillReport, OrderStatusReport
+
+ANSWER_TIMEOUT_S: Final = 5.0
+CONNECTION_WAIT_S: Final = 1.0
+SIGN_AGAIN_NS: Final = 500_000_000
+"""An order that waited longer than this for its commit is signed anew: its timestamp would be too old."""
+WARM_AFTER_S: Final = 10.0
+"""A connection that was idle for so long carries a ping, so that neither side drops it."""
+ORDER_PATH: Final = "/api/v3/order"
+_decoder: Final = msgspec.json.Decoder(OrderState)
+
+
+class OrderEntry:
+    """The order requests of one account."""
+
+    def __init__(
+        self,
+        account_id: AccountId,
+        pool: ConnectionPool,
+        signer: RequestSigner,
+        limits: RateLimits,
+        *,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+        connection_wait_s: float = CONNECTION_WAIT_S,
+    ) -> None:
+        self.account_id = account_id
+        self.pool = pool
+        self.limits = limits
+        self.clock_is_off = False
+        """The venue refused a timestamp: learn its time, then set this back."""
+        self._signer = signer
+        self.answer_timeout_s = answer_timeout_s
+        self._connection_wait_s = connection_wait_s
+        address = pool.address
+        self._path_prefix = address.path_prefix
+        self._tail = (
+            f" HTTP/1.1\r\nHost: {address.host_header}\r\n{API_KEY_HEADER}: {signer.api_key}\r\n"
+            "Accept: application/json\r\nContent-Length: 0\r\n\r\n"
+        )
+
+    def prepare(self, order: NewOrder, instrument: Instrument) -> "BinancePreparedOrder":
+        """The whole request of a new order, signed. Makes no I/O.
+
+        Raises:
+            VenueRejected: the venue has no such order; nothing was sent.
+        """
+        return BinancePreparedOrder(self, instrument, encode_query(_order_parameters(order, instrument)))
+
+    async def cancel(self, instrument: Instrument, client_order_id: ClientOrderId) -> OrderStatusReport:
+        """Cancel by our id.
+
+        Raises:
+            VenueRejected: OrderNotFound among others.
+            VenueUnavailable: nothing was sent; RateLimited when it must wait.
+            OutcomeUnknown: no answer in time.
+        """
+        self.limits.take_cancel()
+        query = encode_query({"symbol": instrument.symbol, "origClientOrderId": client_order_id})
+        connection = self.pool.take_now(urgent=True)
+        if connection is None:
+            connection = await self.pool.take(urgent=True, timeout_s=self._connection_wait_s)
+        future = _start(connection, self.request("DELETE", ORDER_PATH, query, signed=True))
+        state = self._read(await self._answer(connection, future, "cancel"), "cancel")
+        return self._status_report(instrument, state)
+
+    def request(self, method: str, path: str, query: str, *, signed: bool) -> bytes:
+        """A request without a body as bytes."""
+        query = self._signer.sign(query) if signed else query
+        separator = "?" if query else ""
+        return f"{method} {self._path_prefix}{path}{separator}{query}{self._tail}".encode("ascii")
+
+    async def send(
+        self, prepared: "BinancePreparedOrder", on_first_byte: Callable[[], None]
+    ) -> list[OrderStatusReport | FillReport]:
+        """Write a prepared order and await its answer; see ``PreparedOrder.send``."""
+        self.limits.take_order()
+        connection = self.pool.take_now(urgent=False)
+        if connection is None:
+            connection = await self.pool.take(urgent=False, timeout_s=self._connection_wait_s)
+        future = _start(connection, prepared.fresh_request())
+        on_first_byte()
+        state = self._read(await self._answer(connection, future, "order"), "order")
+        instrument = prepared.instrument
+        status = self._status_report(instrument, state)
+        try:
+            return [status, *answer_fills(self.account_id, instrument, state)]
+        except (KeyError, ValueError, ArithmeticError) as error:
+            raise OutcomeUnknown(f"the fills in the answer cannot be read ({error}); ask for them") from error
+
+    def keep_warm(self, now_s: float) -> None:
+        """Ping the connection that was idle for longest, if that is too long. ``now_s`` is the event loop's clock."""
+        if not self.pool.longest_idle(now_s - WARM_AFTER_S):
+            return
+        try:
+            self.limits.take_request(1)
+        except RateLimited:
+            return
+        self.pool.fire(self.request("GET", "/api/v3/ping", "", signed=False), self.answer_timeout_s, self._warmed)
+
+    def _warmed(self, answer: HttpAnswer | None) -> None:
+        if answer is not None:
+            self._observe(answer)
+
+    async def _answer(self, connection: HttpConnection, future: "asyncio.Future[HttpAnswer]", what: str) -> HttpAnswer:
+        try:
+            async with asyncio.timeout(self.answer_timeout_s):
+                return await future
+        except TimeoutError:
+            connection.abort()
+            raise OutcomeUnknown(
+                f"no answer to the {what} within {self.answer_timeout_s} s; ask for the order's status"
+            ) from None
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
+        except AnswerLost as error:
+            raise OutcomeUnknown(f"the answer to the {what} is lost: {error}; ask for the order's status") from error
+
+    def _read(self, answer: HttpAnswer, what: str) -> OrderState:
+        if (blocked_s := self._observe(answer)) is not None:
+            raise RateLimited(blocked_s)
+        if answer.status != 200:
+            raise self._refusal(answer)
+        try:
+            return _decoder.decode(answer.body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise OutcomeUnknown(f"the answer to the {what} cannot be read: {error}") from error
+
+    def _observe(self, answer: HttpAnswer) -> float | None:
+        self.limits.observe(answer.headers)
+        if answer.status in (429, 418):
+            return self.limits.block(answer.headers.get("retry-after"))
+        return None
+
+    def _refusal(self, answer: HttpAnswer) -> VenueError:
+        error = error_of(answer.status, answer.body, changes_orders=True)
+        if isinstance(error, VenueRejected) and error.code == CLOCK_CODE:
+            self.clock_is_off = True
+        return error
+
+    def _status_report(self, instrument: Instrument, state: OrderState) -> OrderStatusReport:
+        try:
+            return order_status_report(self.account_id, instrument, state)
+        except (KeyError, ValueError, ArithmeticError) as error:
+            raise OutcomeUnknown(f"the order in the answer cannot be read ({error}); ask for its status") from error
+
+
+class BinancePreparedOrder:
+    """See ``PreparedOrder``. It can be sent once."""
+
+    __slots__ = ("_entry", "_query", "_request", "_sent", "_signed_ns", "instrument")
+
+    def __init__(self, entry: OrderEntry, instrument: Instrument, query: str) -> None:
+        self.instrument = instrument
+        self._entry = entry
+        self._query = query
+        self._sent = False
+        self._signed_ns = time.monotonic_ns()
+        self._request = entry.request("POST", ORDER_PATH, query, signed=True)
+
+    async def send(self, on_first_byte: Callable[[], None]) -> Sequence[OrderStatusReport | FillReport]:
+        """See ``PreparedOrder.send``; RateLimited is a VenueUnavailable.
+
+        Raises:
+            RuntimeError: it was sent before.
+        """
+        if self._sent:
+            raise RuntimeError("a prepared order is sent once; ask for the order's status instead")
+        self._sent = True
+        return await self._entry.send(self, on_first_byte)
+
+    def fresh_request(self) -> bytes:
+        """The request, with a timestamp that the venue will take."""
+        if time.monotonic_ns() - self._signed_ns > SIGN_AGAIN_NS:
+            self._request = self._entry.request("POST", ORDER_PATH, self._query, signed=True)
+        return self._request
+
+
+def _start(connection: HttpConnection, request: bytes) -> "asyncio.Future[HttpAnswer]":
+    try:
+        return connection.start(request)
+    except ConnectionUnusable as error:
+        raise VenueUnavailable("the connection closed before anything was written; try again") from error
+
+
+def _order_parameters(order: NewOrder, instrument: Instrument) -> Mapping[str, str]:
+    kind = wire_order_type(order.order_type, post_only=order.post_only)
+    parameters = {"symbol": instrument.symbol, "side": order.side.value, "type": kind}
+    if kind in ("LIMIT", "STOP_LOSS_LIMIT"):
+        parameters["timeInForce"] = wire_time_in_force(order.time_in_force)
+    parameters["quantity"] = instrument.format_size(order.size)
+    if order.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+        parameters["price"] = _price(order.price, instrument, "a price")
+    if order.order_type in (OrderType.STOP_MARKET, OrderType.STOP_LIMIT):
+        parameters["stopPrice"] = _price(order.trigger_price, instrument, "a trigger price")
+    parameters["newClientOrderId"] = order.client_order_id
+    parameters["newOrderRespType"] = "FULL"
+    return parameters
+
+
+def _price(mantissa: int | None, instrument: Instrument, what: str) -> str:
+    if mantissa is None:
+        raise VenueRejected(UNSUPPORTED_ORDER_TYPE, f"this order type needs {what}; nothing was sent")
+    try:
+        instrument.check_price(mantissa)
+    except FixedPointError as error:
+        raise VenueRejected(UNSUPPORTED_ORDER_TYPE, f"{error}; nothing was sent") from error
+    return instrument.format_price(mantissa)
