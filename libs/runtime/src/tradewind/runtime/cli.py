@@ -16,6 +16,7 @@ from tradewind.runtime import commands
 from tradewind.runtime.refusals import USER_ERROR_EXIT_CODE, StartRefused
 
 GROUP: Final = "tradewind.commands"
+INTERRUPTED_EXIT_CODE: Final = 130
 
 _HELP: Final = """A trading platform: market data in, strategies, risk-checked orders out.
 
@@ -66,6 +67,8 @@ def main() -> None:
     except StartRefused as refusal:
         sys.stderr.write(f"tradewind: {refusal}\n")
         sys.exit(USER_ERROR_EXIT_CODE)
+    except KeyboardInterrupt:  # before the event loop took over the signals
+        sys.exit(INTERRUPTED_EXIT_CODE)
 
 
 def platform_version() -> str:

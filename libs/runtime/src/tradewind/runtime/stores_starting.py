@@ -8,8 +8,8 @@ servers that die are started again by a task of this module.
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final
 
 import asyncpg
 
@@ -23,6 +23,7 @@ from tradewind.store.embedded import EmbeddedServerError, EmbeddedServers
 from tradewind.store.last_values import LastValues
 from tradewind.store.migrations import MigrationError, migrate
 
+_CLOSE_TIMEOUT_S: Final = 0.5  # its part of what the stop budget leaves to the stores
 _DSN: Final = f"{PREFIX}POSTGRES_DSN"
 
 
@@ -59,8 +60,8 @@ async def open_stores(platform: PlatformSettings) -> AsyncIterator[Stores]:
             await database.wait_until_available()
             yield Stores(dsn, redis_url, database, last_values)
         finally:
-            await last_values.close()
-            await database.close()
+            await _close(last_values.close(), "redis")
+            await _close(database.close(), "database")
 
 
 @contextlib.asynccontextmanager
@@ -72,6 +73,14 @@ async def open_postgres(platform: PlatformSettings) -> AsyncIterator[MigratedPos
     """
     async with _embedded(platform, valkey=False) as (dsn, _):
         yield MigratedPostgres(dsn, await _migrate(dsn))
+
+
+async def _close(closing: Coroutine[Any, Any, None], what: str) -> None:
+    try:
+        async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+            await closing
+    except TimeoutError:
+        get_logger("platform").warning(f"{what}: connections were still in use; they were cut")
 
 
 def _last_values(url: str) -> LastValues:

@@ -1,0 +1,41 @@
+"""``tradewind demo``: everything at once on the simulated venue."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    replay: Annotated[Path | None, typer.Option(help="A capture to play instead of the venue's own flow.")] = None,
+    speed: Annotated[str, typer.Option(help="Of a replay: 1 as recorded, 10 ten times as fast, max.")] = "1",
+    duration: Annotated[float | None, typer.Option(help="Leave after so many seconds.")] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="Without the page.")] = False,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the databases are kept.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the figures of the run to this JSON file.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the venue's own flow: the same seed, the same market.")] = None,
+) -> None:
+    """Trade on a simulated exchange, in one process, with the page open.
+
+    Without --replay the simulated venue makes its own order flow and the demo runs until Ctrl-C; what it traded is
+    kept in ~/.local/share/tradewind. With --replay it plays recorded Binance spot traffic to its end, in a temporary
+    folder unless --data-dir names one, prints what happened and leaves. No real exchange is ever reached.
+
+    \b
+    Examples:
+      tradewind demo
+      tradewind demo --duration 60 --headless
+      tradewind demo --replay btcusdt.gz --speed 10
+      tradewind demo --replay btcusdt.gz --speed max --headless --report out.json
+    """
+    # Imported late: see commands/run.py.
+    from tradewind.runtime.demo.options import DemoOptions, parse_speed
+    from tradewind.runtime.demo.running import run_demo
+
+    options = DemoOptions(replay, parse_speed(speed), duration, headless, data_dir, report, seed)
+    raise typer.Exit(run_demo(options))

@@ -1,0 +1,107 @@
+"""What the user asked of a demo, checked, and the environment that makes the services do it."""
+
+import dataclasses
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from tradewind.runtime.refusals import StartRefused
+from tradewind.runtime.settings import PREFIX, service_prefix
+
+_API_PORT: Final = 8080
+_VENUE_PORT: Final = 8081
+_ADDRESSES: Final = (f"{PREFIX}VENUE_REST_URL", f"{PREFIX}VENUE_STREAM_URL")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """``speed`` 0 means as fast as the machine can. ``data_dir`` None means the default, or a temporary one in a replay."""
+
+    replay: Path | None
+    speed: float
+    duration_s: float | None
+    headless: bool
+    data_dir: Path | None
+    report: Path | None
+    seed: int | None
+
+
+def parse_speed(text: str) -> float:
+    """``max`` as 0, else a positive number.
+
+    Raises:
+        StartRefused: neither.
+    """
+    if text == "max":
+        return 0.0
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1.0
+    if not 0 < speed < float("inf"):
+        raise StartRefused(f"--speed {text}: say 1 for the recorded pace, a number like 10 for ten times it, or max")
+    return speed
+
+
+def check(options: DemoOptions, environ: Mapping[str, str]) -> None:
+    """Refuse what cannot work before anything is started.
+
+    Raises:
+        StartRefused: with what to do about it.
+    """
+    if options.replay is not None and not options.replay.is_file():
+        raise StartRefused(f"--replay {options.replay}: there is no such file")
+    if options.replay is None and options.speed != 1.0:
+        raise StartRefused("--speed is for a replay: name a capture with --replay FILE")
+    if options.duration_s is not None and options.duration_s <= 0:
+        raise StartRefused(f"--duration {options.duration_s:g}: say how many seconds to run, more than 0")
+    if options.report is not None and not options.report.absolute().parent.is_dir():
+        raise StartRefused(f"--report {options.report}: its folder does not exist")
+    for name in _ADDRESSES:
+        if environ.get(name):
+            raise StartRefused(
+                f"{name} is set, but the demo only ever trades on its own simulated venue: "
+                "take the variable away, or use `tradewind up`"
+            )
+
+
+def environment(options: DemoOptions, data_dir: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that the demo adds; what the user has set stays, ports that are taken are avoided."""
+    venue_name, api_name = f"{service_prefix('sim-venue')}PORT", f"{service_prefix('api')}PORT"
+    venue_port = int(environ.get(venue_name) or free_port(_VENUE_PORT))
+    added = {
+        f"{PREFIX}DATA_DIR": str(data_dir),
+        venue_name: str(venue_port),
+        _ADDRESSES[0]: f"http://127.0.0.1:{venue_port}",
+        _ADDRESSES[1]: f"ws://127.0.0.1:{venue_port}",
+    }
+    if not options.headless and not environ.get(api_name):
+        added[api_name] = str(free_port(_API_PORT, but_not=venue_port))
+    if f"{PREFIX}LOG_LEVEL" not in environ:
+        added[f"{PREFIX}LOG_LEVEL"] = "warning"
+    venue = service_prefix("sim-venue")
+    if options.replay is not None:
+        added |= {
+            f"{venue}MODE": "replay",
+            f"{venue}CAPTURE": str(options.replay.absolute()),
+            f"{venue}SPEED": str(options.speed),
+        }
+    if options.seed is not None:
+        added[f"{venue}SEED"] = str(options.seed)
+    return added
+
+
+def free_port(wanted: int, *, but_not: int = 0) -> int:
+    """``wanted`` if nobody listens there, else any free port of the loopback."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found: int = probe.getsockname()[1]
+            if found != but_not:
+                return found
+    raise StartRefused("no free port was found on 127.0.0.1")

@@ -1,0 +1,105 @@
+"""The report of a run. Every figure is counted by the code that did the work, or asked of the database or the venue."""
+
+import dataclasses
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from tradewind.model.identifiers import AccountId
+from tradewind.runtime.metrics import ProcessMetrics, process_metrics
+from tradewind.runtime.settings import PlatformSettings
+from tradewind.store.database import Database
+from tradewind.store.order_store import OrderStore
+from tradewind.venue.binance.connecting import execution_client
+
+_NS: Final = 1_000_000_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunTimes:
+    """When the first frame left the venue and when the last record was in the database, ns UTC."""
+
+    began_ns: int
+    ended_ns: int
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds between the two."""
+        return max(self.ended_ns - self.began_ns, 1) / _NS
+
+
+async def make_report(
+    platform: PlatformSettings, database: Database, times: RunTimes, metrics: ProcessMetrics = process_metrics
+) -> dict[str, Any]:
+    """All figures of a run that has come to rest.
+
+    Raises:
+        DatabaseUnavailable, VenueError: a store or the venue could not be asked.
+    """
+    frames = int(metrics.total("venue_frames"))
+    return {
+        "input": {"frames": frames, "malformed": int(metrics.total("venue_malformed_lines"))},
+        "book": {name: int(metrics.total(f"book_{name}")) for name in ("compared", "equal", "gaps")},
+        "trades": int(metrics.total("market_trades")),
+        "quotes": int(metrics.total("market_quotes")),
+        "records": int(metrics.total("market_records")),
+        **await _from_database(database),
+        "ledger": await _ledger(platform, database),
+        "latency_us": {name: metrics.latency(name).as_us() for name in ("tick_to_command", "command_to_venue")},
+        "wall_s": round(times.wall_s, 3),
+        "frames_per_s": round(frames / times.wall_s, 1),
+    }
+
+
+async def _from_database(database: Database) -> dict[str, Any]:
+    async with database.connection() as connection:
+        statuses = await connection.fetch("SELECT status, count(*) AS n FROM orders GROUP BY status ORDER BY status")
+        strategies = await connection.fetch(_BY_STRATEGY)
+        counts = await connection.fetchrow(_COUNTS)
+    return {
+        "orders": {row["status"]: row["n"] for row in statuses},
+        "fills": counts["fills"],
+        "strategies": {row["strategy_id"]: {"orders": row["orders"], "fills": row["fills"]} for row in strategies},
+        "db": dict(counts),
+    }
+
+
+async def _ledger(platform: PlatformSettings, database: Database) -> dict[str, Any]:
+    """The books against the account as computed from fills, and that against what the venue itself says."""
+    account_id = AccountId(f"{platform.venue}-{platform.account}")
+    lines = await OrderStore(database, account_id).ledger()
+    client = execution_client(platform)
+    try:
+        await client.connect()
+        await client.instruments()
+        stated = {balance.currency: balance.total for balance in (await client.balances()).balances}
+    finally:
+        await client.close()
+    account = {line.currency: line.account_amount for line in lines}
+    currencies = sorted(set(account) | set(stated))
+    return {
+        "books_equal_account": bool(lines) and all(line.books_amount == line.account_amount for line in lines),
+        "account_equals_venue": bool(lines)
+        and all(account.get(c, Decimal(0)) == stated.get(c, Decimal(0)) for c in currencies),
+        "account": {c: f"{account.get(c, Decimal(0)):f}" for c in currencies},
+        "venue": {c: f"{stated.get(c, Decimal(0)):f}" for c in currencies},
+    }
+
+
+def to_json(report: dict[str, Any]) -> bytes:
+    """The report as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+
+
+_BY_STRATEGY: Final = """
+SELECT o.strategy_id, count(*) AS orders, COALESCE(sum(f.n), 0)::bigint AS fills
+FROM orders o
+LEFT JOIN (SELECT account_id, client_order_id, count(*) AS n FROM fills GROUP BY 1, 2) f
+    USING (account_id, client_order_id)
+GROUP BY o.strategy_id ORDER BY o.strategy_id
+"""
+_COUNTS: Final = """
+SELECT (SELECT count(*) FROM trades) AS trades, (SELECT count(*) FROM quotes) AS quotes,
+       (SELECT count(*) FROM orders) AS orders, (SELECT count(*) FROM fills) AS fills
+"""

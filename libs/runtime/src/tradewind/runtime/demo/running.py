@@ -1,0 +1,66 @@
+"""Runs a demo: settings, folders, supervisor and driver put together."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tradewind.runtime.demo.driving import Driver
+from tradewind.runtime.demo.options import DemoOptions, check, environment
+from tradewind.runtime.platform_start import open_shared
+from tradewind.runtime.process_running import load_platform_settings, run_process
+from tradewind.runtime.service_registry import load_services
+from tradewind.runtime.service_running import say
+from tradewind.runtime.settings import PREFIX, PlatformSettings
+from tradewind.runtime.status_line import PlatformStatus
+from tradewind.runtime.stop_signals import StopSwitch
+from tradewind.runtime.supervising import Supervisor, load_service_settings
+from tradewind.runtime.listening_ports import check_ports
+from tradewind.runtime.venue_target import venue_target
+
+
+def run_demo(options: DemoOptions) -> int:
+    """Run to the end, the duration or a signal; gives the exit code.
+
+    Raises:
+        StartRefused: something must be changed by the user first.
+    """
+    check(options, os.environ)
+    with _data_dir(options) as data_dir:
+        os.environ |= environment(options, data_dir, os.environ)
+        return _run(options)
+
+
+def _run(options: DemoOptions) -> int:
+    platform = load_platform_settings()
+    services = load_services(None)
+    if options.headless:
+        services.pop("api", None)
+    settings = load_service_settings(services)
+    say(venue_target(platform).sentence)
+    check_ports(settings, platform.host)
+    page = None if options.headless else f"http://{platform.host}:{os.environ[f'{PREFIX}API_PORT']}"
+
+    async def main(switch: StopSwitch) -> None:
+        async with open_shared(platform) as shared:
+            driver = Driver(options, shared, say, page)
+            status = None if options.headless else PlatformStatus()
+            supervisor = driver.supervisor = Supervisor(services, shared, settings, status_line=status)
+            switch.stop = supervisor.stop
+            await supervisor.run(until=driver.run())
+        say("stopped")
+
+    return run_process(main)
+
+
+@contextlib.contextmanager
+def _data_dir(options: DemoOptions) -> Iterator[Path]:
+    """The named folder, a temporary one for a replay, or the default."""
+    if options.data_dir is not None:
+        yield options.data_dir.expanduser().absolute()
+    elif options.replay is not None:
+        with tempfile.TemporaryDirectory(prefix="tradewind-replay-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    else:
+        yield Path(os.environ.get(f"{PREFIX}DATA_DIR") or PlatformSettings().data_dir)
