@@ -361,6 +361,27 @@ async def test_what_the_driver_raises_comes_out_after_the_services_have_stopped(
     assert house.state("a") is ServiceState.STOPPED
 
 
+async def test_one_kind_can_be_stopped_before_the_others() -> None:
+    house = House(service("maker", ready_for_ever, ServiceKind.STRATEGY), service("feed", ready_for_ever))
+
+    async def drive() -> None:
+        await until(lambda: house.board.all_ready)
+        await house.supervisor.stop_kind(ServiceKind.STRATEGY)
+        assert (house.state("maker"), house.state("feed")) == (ServiceState.STOPPED, ServiceState.READY)
+
+    await house.supervisor.run(drive())
+    assert house.state("feed") is ServiceState.STOPPED
+
+
+async def test_a_refusal_of_the_driver_comes_out_without_a_traceback_in_the_log() -> None:
+    async def refuse() -> None:
+        raise StartRefused("the capture cannot be read")
+
+    with capture_logs() as logs, pytest.raises(StartRefused, match="cannot be read"):
+        await House(service("a", ready_for_ever)).supervisor.run(refuse())
+    assert [line for line in logs if line["log_level"] == "error"] == []
+
+
 async def test_the_loop_watchdog_sees_a_blocked_loop() -> None:
     async def block(context: ServiceContext) -> None:
         context.health.set_ready()

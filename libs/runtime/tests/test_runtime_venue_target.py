@@ -1,5 +1,7 @@
 """No order reaches a real exchange unless the user said so and gave own keys; what was decided is said in words."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from tradewind.runtime.venue_target import RealVenueRefused, is_loopback, venue_
 
 REAL_REST = "https://api.binance.com"
 REAL_STREAM = "wss://stream.binance.com:9443"
-OWN_KEYS = {"venue_api_key": "k" * 64, "venue_api_secret": "s" * 64}
+OWN_KEYS: dict[str, Any] = {"venue_api_key": "k" * 64, "venue_api_secret": "s" * 64}
 
 
 def test_the_default_is_the_simulated_venue_in_words() -> None:
@@ -61,7 +63,7 @@ def test_anything_else_needs_live(rest: str, stream: str) -> None:
         {"venue_api_key": "own", "venue_api_secret": "demo-secret"},
     ],
 )
-def test_live_without_own_keys_is_refused(keys: dict[str, str]) -> None:
+def test_live_without_own_keys_is_refused(keys: dict[str, Any]) -> None:
     platform = PlatformSettings(venue_rest_url=REAL_REST, venue_stream_url=REAL_STREAM, live="yes", **keys)
     with pytest.raises(RealVenueRefused, match="TRADEWIND_VENUE_API_KEY and TRADEWIND_VENUE_API_SECRET"):
         venue_target(platform)

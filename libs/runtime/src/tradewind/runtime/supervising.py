@@ -8,6 +8,7 @@ overruns is cancelled again and named in the log.
 import asyncio
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +21,7 @@ from tradewind.runtime.logging import get_logger
 from tradewind.runtime.loop_watching import watch_loop
 from tradewind.runtime.metrics import Metrics, ProcessMetrics, process_metrics
 from tradewind.runtime.refusals import PortTaken, StartRefused, is_address_in_use, refusal_in
-from tradewind.runtime.service import Service, ServiceContext
+from tradewind.runtime.service import Service, ServiceContext, ServiceKind
 from tradewind.runtime.settings import PlatformSettings, load_settings, service_prefix
 from tradewind.runtime.status_line import show_status
 from tradewind.runtime.tasks import TaskNursery
@@ -111,6 +112,7 @@ class Supervisor:
         self._log = get_logger("supervisor")
         self._over = asyncio.Event()
         self._refusal: StartRefused | None = None
+        self._driver_error: Exception | None = None
         self._running = [
             _Running(service, _context(service, shared, settings[name], board, metrics))
             for name, service in services.items()
@@ -131,7 +133,7 @@ class Supervisor:
         """
         attendants, nursery = TaskNursery("supervisor", log=self._log), TaskNursery("service", log=self._log)
         try:
-            driver = self._start(attendants, nursery, until)
+            self._start(attendants, nursery, until)
             await self._over.wait()
             self._log.info("stopping", services=len(nursery))
         finally:
@@ -142,23 +144,31 @@ class Supervisor:
                 await attendants.close(_LEFTOVER_GRACE_S)
         if self._refusal is not None:
             raise self._refusal
-        if driver is not None and not driver.cancelled() and (error := driver.exception()) is not None:
-            raise error
+        if self._driver_error is not None:
+            raise self._driver_error
 
-    def _start(
-        self, attendants: TaskNursery, nursery: TaskNursery, until: Coroutine[Any, Any, None] | None
-    ) -> asyncio.Task[None] | None:
+    async def stop_kind(self, kind: ServiceKind) -> None:
+        """Stop the services of one kind, each within its own budget, while the others go on. They stay stopped."""
+        group = [entry for entry in self._running if entry.service.kind is kind]
+        await self._stop_group(group, math.inf)
+
+    def _start(self, attendants: TaskNursery, nursery: TaskNursery, until: Coroutine[Any, Any, None] | None) -> None:
         attendants.spawn(watch_loop(Metrics("runtime", self._metrics)), "loop-watchdog")
         if self._status_line is not None:
             attendants.spawn(show_status(self._status_line), "status-line")
         for entry in self._running:
             entry.task = nursery.spawn(self._keep_running(entry), entry.service.name)
             entry.task.add_done_callback(functools.partial(self._task_ended, entry))
-        if until is None:
-            return None
-        driver = attendants.spawn(until, "driver")
-        driver.add_done_callback(lambda _task: self._over.set())
-        return driver
+        if until is not None:
+            attendants.spawn(self._drive(until), "driver")
+
+    async def _drive(self, until: Coroutine[Any, Any, None]) -> None:
+        try:
+            await until
+        except Exception as error:
+            self._driver_error = error
+        finally:
+            self._over.set()
 
     async def _keep_running(self, entry: _Running) -> None:
         health, log, name = entry.context.health, entry.context.log, entry.service.name
