@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tradewind.model.fixed_point import FixedPointError, format_mantissa, from_mantissa, to_mantissa
+from tradewind.model.fixed_point import MAX_PRECISION, FixedPointError, format_mantissa, from_mantissa, to_mantissa
 from tradewind.model.identifiers import InstrumentId, Venue
 
 
@@ -24,6 +24,17 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     max_size: int
     max_price: int
     min_notional: Decimal
+
+    def __post_init__(self) -> None:
+        """Refuse steps and precisions that no price or size could be checked against.
+
+        Raises:
+            FixedPointError: a precision outside 0 to 18, or an increment below 1.
+        """
+        if not (0 <= self.price_precision <= MAX_PRECISION and 0 <= self.size_precision <= MAX_PRECISION):
+            raise FixedPointError(f"{self.instrument_id}: precisions must be 0 to {MAX_PRECISION}")
+        if self.price_increment < 1 or self.size_increment < 1:
+            raise FixedPointError(f"{self.instrument_id}: increments are mantissas and must be at least 1")
 
     def price(self, value: str | Decimal | int) -> int:
         """The mantissa of a price that lies on a tick.
@@ -53,7 +64,9 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
             FixedPointError: not positive, past ``max_price``, or off-tick.
         """
         if not 0 < mantissa <= self.max_price:
-            raise FixedPointError(f"price {self.format_price(mantissa)} is outside (0, max]")
+            raise FixedPointError(
+                f"price {self.format_price(mantissa)} is not above 0 and at most {self.format_price(self.max_price)}"
+            )
         if mantissa % self.price_increment:
             raise FixedPointError(
                 f"price {self.format_price(mantissa)} is not a multiple of {self.format_price(self.price_increment)}"

@@ -53,9 +53,10 @@ TRANSITIONS: Final[dict[OrderStatus, frozenset[OrderStatus]]] = {
     # A venue that lost an order's acknowledgement may say "rejected" and fill it all the same.
     _S.REJECTED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),
     _S.TRIGGERED: _WORKING,
-    # A refused modify or cancel restores the status that was before; the order keeps it as ``previous_status``.
-    _S.PENDING_UPDATE: _WORKING | {_S.ACCEPTED, _S.TRIGGERED},
-    _S.PENDING_CANCEL: _WORKING | {_S.ACCEPTED, _S.TRIGGERED},
+    # A refused modify or cancel restores the status that was before; the order keeps it as ``previous_status``. The
+    # request may overtake the acknowledgement: then that status is SUBMITTED, and the venue may still reject the order.
+    _S.PENDING_UPDATE: _WORKING | {_S.SUBMITTED, _S.ACCEPTED, _S.TRIGGERED, _S.REJECTED},
+    _S.PENDING_CANCEL: _WORKING | {_S.SUBMITTED, _S.ACCEPTED, _S.TRIGGERED, _S.REJECTED},
     _S.PARTIALLY_FILLED: _WORKING,
     _S.FILLED: frozenset(),
     # The cancel/fill race: the fill was made before the cancel and is told after it.

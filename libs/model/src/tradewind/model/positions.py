@@ -27,8 +27,11 @@ class Position(msgspec.Struct, kw_only=True):
     def apply(self, signed_size: int, price: Decimal, size_precision: int) -> Decimal:
         """Add a fill of ``signed_size`` at ``price``; returns the profit or loss that it realized.
 
-        The average moves when the position grows; profit is realized when it shrinks; a fill through zero does both.
+        The average moves when the position grows; profit is realized when it shrinks; a fill through zero does both. A
+        fill of nothing changes nothing.
         """
+        if signed_size == 0:
+            return Decimal(0)
         before = self.signed_size
         realized = Decimal(0)
         if before == 0 or (before > 0) == (signed_size > 0):
