@@ -6,17 +6,12 @@ Run it with ``python libs/strategy/benches/bench_dispatch.py``. "single" is a ba
 
 import json
 import struct
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-
-import strategy_kit as kit
-
 from tradewind.strategy import Quote, Strategy
+from tradewind.strategy import testing as kit
 from tradewind.wire.market_records import RecordArray
 
 QUOTES: Final = 200_000

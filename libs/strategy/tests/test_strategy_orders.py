@@ -6,16 +6,20 @@ from typing import Any
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from strategy_kit import (
+from recording_strategy import Recorder
+
+from tradewind.model.enums import OrderSide, Outcome
+from tradewind.model.identifiers import StrategyId, TradeId
+from tradewind.model.order_status import OrderStatus
+from tradewind.model.positions import Position
+from tradewind.strategy import Strategy
+from tradewind.strategy.testing import (
     ACCOUNT,
     BTC,
-    BUY,
     ETH,
     SECOND,
-    SELL,
     STRATEGY,
     T0,
-    Recorder,
     accepted,
     canceled,
     denied,
@@ -25,18 +29,12 @@ from strategy_kit import (
     filled,
     quote,
 )
-
-from tradewind.model.enums import OrderSide, Outcome
-from tradewind.model.identifiers import StrategyId, TradeId
-from tradewind.model.order_status import OrderStatus
-from tradewind.model.positions import Position
-from tradewind.strategy import Strategy
 from tradewind.strategy.throttle import FIRST_PAUSE_NS, SubmitThrottle
 from tradewind.wire.commands import CancelAllOrders, CancelOrder
 from tradewind.wire.events import OrderCancelRejected, OrderOutcomeUnknown
 
 
-def submitted(made: Any, side: OrderSide = BUY, size: int = 100) -> Any:
+def submitted(made: Any, side: OrderSide = OrderSide.BUY, size: int = 100) -> Any:
     order = made.context.submit_limit(BTC, side, size, 5_000)
     assert order is not None
     return order
@@ -45,12 +43,12 @@ def submitted(made: Any, side: OrderSide = BUY, size: int = 100) -> Any:
 def test_an_order_lives_through_its_events() -> None:
     made = engine(strategy := Recorder())
     order = submitted(made)
-    assert order.status is OrderStatus.INITIALIZED
+    assert made.context.open_orders() == [order]
     made.order_event(accepted(order))
     made.order_event(filled(order, 40))
     assert (order.status, order.remaining_size) == (OrderStatus.PARTIALLY_FILLED, 60)
-    assert made.context.open_orders(BTC, BUY) == [order]
-    assert made.context.open_orders(BTC, SELL) == made.context.open_orders(ETH) == []
+    assert made.context.open_orders(BTC, OrderSide.BUY) == [order]
+    assert made.context.open_orders(BTC, OrderSide.SELL) == made.context.open_orders(ETH) == []
     made.order_event(filled(order, 60))
     assert order.status is OrderStatus.FILLED
     assert made.context.open_orders() == []
@@ -65,7 +63,7 @@ def test_the_position_is_up_to_date_inside_the_callback() -> None:
             self.seen = (self.context.position(BTC).signed_size, len(self.context.open_orders()))
 
     made = engine(strategy := Looks())
-    order = submitted(made, SELL)
+    order = submitted(made, OrderSide.SELL)
     made.order_event(filled(order, 100))
     assert strategy.seen == (-100, 0)
 

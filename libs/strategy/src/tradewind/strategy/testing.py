@@ -1,4 +1,8 @@
-"""Records, instruments and engines for tests of strategies."""
+"""For the tests of strategies: market records, instruments, order events, and an engine that needs no bus.
+
+``feed`` shows a strategy some data and answers the commands that it made; ``accepted``, ``filled``, ``canceled`` and
+``denied`` are the order path's answers.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -8,7 +12,7 @@ from typing import Any
 import numpy as np
 import structlog
 
-from tradewind.model.enums import LiquiditySide, OrderSide
+from tradewind.model.enums import LiquiditySide
 from tradewind.model.identifiers import AccountId, InstrumentId, StrategyId, TradeId, Venue, VenueOrderId
 from tradewind.model.instruments import Instrument
 from tradewind.model.order_status import OrderStatus
@@ -17,7 +21,7 @@ from tradewind.strategy.engine import StrategyEngine
 from tradewind.strategy.settings import StrategySettings
 from tradewind.strategy.strategy import Strategy
 from tradewind.strategy.throttle import SubmitThrottle
-from tradewind.wire.events import OrderAccepted, OrderCanceled, OrderDenied, OrderEvent, OrderFilled
+from tradewind.wire.events import OrderAccepted, OrderCanceled, OrderDenied, OrderFilled
 from tradewind.wire.market_records import (
     RecordArray,
     RecordFlag,
@@ -143,14 +147,17 @@ def drain(made: StrategyEngine) -> list[Any]:
 
 
 def accepted(order: Order) -> OrderAccepted:
+    """The venue took the order."""
     return OrderAccepted(**_head(order, OrderStatus.ACCEPTED), venue_order_id=VenueOrderId("9"))
 
 
 def canceled(order: Order) -> OrderCanceled:
+    """The venue canceled the order."""
     return OrderCanceled(**_head(order, OrderStatus.CANCELED))
 
 
 def denied(order: Order, reason: str) -> OrderDenied:
+    """Our own risk refused the order."""
     return OrderDenied(**_head(order, OrderStatus.DENIED), reason=reason)
 
 
@@ -170,38 +177,6 @@ def filled(order: Order, size: int, price: int | None = None, trade_id: str | No
         fee_currency="USDT",
         liquidity_side=LiquiditySide.MAKER,
     )
-
-
-class Recorder(Strategy):
-    """Writes down what it was told."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[Any, ...]] = []
-        self.events: list[OrderEvent] = []
-
-    def on_start(self) -> None:
-        self.seen.append(("start",))
-
-    def on_quote(self, quote: Any) -> None:
-        self.seen.append(("quote", quote.instrument_id, quote.bid_price, quote.ask_price))
-
-    def on_trade(self, trade: Any) -> None:
-        self.seen.append(("trade", trade.instrument_id, trade.price, trade.size, trade.side))
-
-    def on_timer(self, name: str) -> None:
-        self.seen.append(("timer", name, self.context.time_ns))
-
-    def on_bar(self, bar: Any) -> None:
-        self.seen.append(("bar", bar.ts_open, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.trade_count))
-
-    def on_order_event(self, event: OrderEvent) -> None:
-        self.events.append(event)
-
-    def on_stop(self) -> None:
-        self.seen.append(("stop",))
-
-
-BUY, SELL = OrderSide.BUY, OrderSide.SELL
 
 
 def _head(order: Order, status: OrderStatus) -> dict[str, Any]:

@@ -1,0 +1,128 @@
+"""Quotes both sides of one or more spot instruments at the touch, post-only, and leans against its inventory.
+
+At most one bid and one ask per instrument. A quote is replaced when its price is more than ``requote_ppm`` away from
+where it should be and it has lived ``min_life_s``; the new one is sent only when the old one's end is known. Selling
+more than was bought uses what the account holds: the strategy's own position is then negative, down to
+``-max_position``.
+"""
+
+from decimal import Decimal
+
+from tradewind.model.fixed_point import to_mantissa
+from tradewind.model.instruments import Instrument
+from tradewind.strategy import InstrumentId, Order, OrderSide, OrderStatus, Quote, Strategy, StrategySettings
+from tradewind.wire.events import OrderEvent
+
+_NS_PER_S = 1_000_000_000
+_MILLION = 1_000_000
+_REFUSALS = (OrderStatus.DENIED, OrderStatus.REJECTED)
+_RESTING = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
+
+
+class MarketMakerSettings(StrategySettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sizes in base currency, times in seconds of the data's clock, ``_ppm`` in millionths of the mid price.
+
+    ``edge_ticks`` is how far behind the touch the quotes stand. At full inventory both quotes are moved by ``skew_ppm``
+    against it. After a refused order ``refusal_pause_s`` passes before the next one of that side.
+    """
+
+    size: Decimal = Decimal("0.01")
+    max_position: Decimal = Decimal("0.05")
+    edge_ticks: int = 0
+    skew_ppm: int = 10
+    requote_ppm: int = 10
+    min_life_s: float = 0.5
+    refusal_pause_s: float = 2.0
+
+
+class QuotedSide:
+    """One side of one instrument: the order that rests there, if any, and when the next may be sent."""
+
+    __slots__ = ("next_ns", "order", "placed_ns")
+
+    def __init__(self) -> None:
+        self.order: Order | None = None
+        self.placed_ns = 0
+        self.next_ns = 0
+
+    def live_order(self) -> Order | None:
+        """The order unless its end is known."""
+        order = self.order
+        if order is not None and order.remaining_size == 0 and order.at_risk_size == 0:
+            self.order = order = None
+        return order
+
+
+class QuotedInstrument:
+    """Both sides of one instrument, and its sizes as mantissas."""
+
+    def __init__(self, instrument: Instrument, settings: MarketMakerSettings) -> None:
+        self.size = to_mantissa(settings.size, instrument.size_precision)
+        self.max_position = to_mantissa(settings.max_position, instrument.size_precision)
+        if not 0 < self.size <= self.max_position:
+            raise ValueError(f"size {settings.size} must be positive and at most max_position {settings.max_position}")
+        self.edge = settings.edge_ticks * instrument.price_increment
+        self.sides = {OrderSide.BUY: QuotedSide(), OrderSide.SELL: QuotedSide()}
+
+
+class MarketMaker(Strategy):
+    """One post-only bid and one post-only ask around the mid price."""
+
+    settings: MarketMakerSettings
+
+    def on_start(self) -> None:
+        settings = self.settings
+        self._min_life_ns = int(settings.min_life_s * _NS_PER_S)
+        self._refusal_pause_ns = int(settings.refusal_pause_s * _NS_PER_S)
+        self._quoted: dict[InstrumentId, QuotedInstrument] = {
+            instrument_id: QuotedInstrument(instrument, settings)
+            for instrument_id, instrument in self.context.instruments.items()
+        }
+
+    def on_quote(self, quote: Quote) -> None:
+        quoted = self._quoted[quote.instrument_id]
+        position = self.context.position(quote.instrument_id).signed_size
+        mid = (quote.bid_price + quote.ask_price) // 2
+        shift = -mid * self.settings.skew_ppm * position // (_MILLION * quoted.max_position)
+        tick = quote.instrument.price_increment
+        # The far limits keep a post-only order from crossing; where the spread is one tick they are the touch itself.
+        bid = min(quote.bid_price - quoted.edge + shift, quote.ask_price - tick) // tick * tick
+        ask = -(-max(quote.ask_price + quoted.edge + shift, quote.bid_price + tick) // tick) * tick
+        tolerance = mid * self.settings.requote_ppm // _MILLION
+        for side, price in ((OrderSide.BUY, bid), (OrderSide.SELL, ask)):
+            wanted = price if abs(position + side.sign * quoted.size) <= quoted.max_position else None
+            self._keep(quote, quoted, side, wanted, tolerance)
+
+    def on_order_event(self, event: OrderEvent) -> None:
+        if event.status in _REFUSALS:
+            for side in self._quoted[event.instrument_id].sides.values():
+                if side.order is not None and side.order.client_order_id == event.client_order_id:
+                    side.next_ns = self.context.time_ns + self._refusal_pause_ns
+
+    def _keep(
+        self, quote: Quote, quoted: QuotedInstrument, side: OrderSide, wanted: int | None, tolerance: int
+    ) -> None:
+        """Bring one side nearer to ``wanted``, None for no quote: leave it, cancel it, or place it."""
+        quoted_side = quoted.sides[side]
+        order = quoted_side.live_order()
+        if order is None:
+            if wanted is not None and quote.ts_event >= quoted_side.next_ns:
+                self._place(quote, quoted, side, wanted)
+            return
+        if order.status not in _RESTING or order.price is None or self.context.is_cancel_pending(order):
+            return
+        misplaced = wanted is None or abs(order.price - wanted) > tolerance
+        if misplaced and quote.ts_event - quoted_side.placed_ns >= self._min_life_ns:
+            self.context.cancel(order)
+
+    def _place(self, quote: Quote, quoted: QuotedInstrument, side: OrderSide, price: int) -> None:
+        other = quoted.sides[side.opposite].live_order()
+        # In a fast market the other side's quote may be stale: trading with ourselves would only pay fees.
+        if other is not None and other.price is not None and (other.price - price) * side.sign <= 0:
+            return
+        order = self.context.submit_limit(quote.instrument_id, side, quoted.size, price, post_only=True)
+        if order is not None:
+            quoted_side = quoted.sides[side]
+            quoted_side.order = order
+            quoted_side.placed_ns = quote.ts_event
+            quoted_side.next_ns = quote.ts_event + self._min_life_ns
