@@ -56,7 +56,7 @@ def translated_errors() -> Iterator[None]:
         raise
     except asyncpg.DiskFullError as error:
         raise DatabaseFull(
-            f"the database's disk is full ({error}); free space on it, or move its data to a larger disk; "
+            f"the database's disk is full ({_reason(error)}); free space on it, or move its data to a larger disk; "
             "writing goes on by itself as soon as there is space"
         ) from error
     except asyncpg.QueryCanceledError:
@@ -70,7 +70,9 @@ def translated_errors() -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 class Database:

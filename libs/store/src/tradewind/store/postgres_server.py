@@ -185,19 +185,24 @@ class PostgresServer:
 
     def _clear_predecessor(self) -> None:
         """An owner that was killed leaves its server running: stop it, so that this start has its own settings."""
-        lines = self._pid_file()
-        if not lines:
-            return
-        pid = int(lines[0]) if lines[0].isdigit() else -1
+        if lines := self._pid_file():
+            pid = int(lines[0]) if lines[0].isdigit() else -1
+            self._stop_predecessor(pid)
+            if psutil.pid_exists(pid):
+                # The number belongs to another program now, or to a dead process that nobody has collected yet;
+                # PostgreSQL would take either for itself.
+                (self._data / "postmaster.pid").unlink(missing_ok=True)
+        # Under our lock and without a postmaster these are nobody's.
+        for name in (".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
+            (self._sockets / name).unlink(missing_ok=True)
+
+    def _stop_predecessor(self, pid: int) -> None:
         left = processes_in(self._data, _NAMES)
         for process in left:
             if process.pid == pid:
                 stop_orphan(process, _STOP_ORPHAN)
         if left and not wait_gone(self._data, _NAMES, _PREDECESSOR_TIMEOUT_S):
             raise EmbeddedServerError(f"an earlier PostgreSQL still works in {self._data}; stop process {pid}")
-        if not left and psutil.pid_exists(pid):
-            # The number of a dead postmaster belongs to some other program now; PostgreSQL would take that for itself.
-            (self._data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _binaries() -> Path:

@@ -4,6 +4,7 @@ Its own session keeps the terminal's Ctrl-C from it: the platform shuts down fir
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -18,6 +19,7 @@ from tradewind.store.data_dir import EmbeddedServerError, disk_full, folder_erro
 _POLL_S: Final = 0.01
 _LOG_TAIL_BYTES: Final = 2_000
 _LARGEST_LOG_BYTES: Final = 5_000_000
+_LEAST_FREE_BYTES: Final = 1_000_000
 
 StopStep = tuple[signal.Signals, float]
 """A signal, and how long it is given to work, in seconds."""
@@ -113,7 +115,8 @@ class ServerProcess:
     def failure(self, what: str) -> EmbeddedServerError:
         """An error that tells ``what`` happened and what the server itself said."""
         said = self.output()
-        if "No space left on device" in said:
+        # A full disk takes not even the log line that would tell of it.
+        if "No space left on device" in said or shutil.disk_usage(self._folder).free < _LEAST_FREE_BYTES:
             return disk_full(self._folder)
         return EmbeddedServerError(f"the embedded {self._name} {what}; its log {self._log} ends with:\n{said}")
 
@@ -132,12 +135,21 @@ def stop_orphan(process: psutil.Process, steps: Sequence[StopStep]) -> None:
     for number, patience_s in steps:
         try:
             process.send_signal(number)
-            process.wait(patience_s)
-        except psutil.TimeoutExpired:
-            continue
         except psutil.NoSuchProcess:
             return
-        return
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            if _has_ended(process):
+                return
+            time.sleep(_POLL_S)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    # In a container the first process may never collect the dead: one that has ended can stay in the table for ever.
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def wait_gone(folder: Path, names: frozenset[str], timeout_s: float) -> bool:
