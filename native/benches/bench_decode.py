@@ -23,7 +23,7 @@ from tradewind_native.market_record import MARKET_RECORD
 SYMBOL, NUMBER, PRICE_PRECISION, SIZE_PRECISION = "BTCUSDT", 1, 2, 8
 PRICE_DIVISOR = 10 ** (8 - PRICE_PRECISION)
 NS_PER_MS = 1_000_000
-ROUNDS = 3
+ROUNDS = 5
 BATCH_FRAMES = 64
 
 TRADE, TOP_OF_BOOK, LEVEL = 1, 2, 3
@@ -121,18 +121,31 @@ def read_frames(capture: Path) -> Frames:
     return [(int(at), frame) for at, frame in pairs if b'"stream"' in frame]
 
 
-def ns_per_frame(make: Callable[[], Any], frames: Frames, batch: int) -> float:
-    """Best process CPU time of some rounds, an array taken after each ``batch`` frames."""
+def decode_each(decoder: Any, frames: Frames) -> None:
+    """An array after each frame, as a live connection takes them."""
+    decode, take = decoder.decode, decoder.take
+    for ts_recv, frame in frames:
+        decode(frame, ts_recv)
+        take()
+
+
+def decode_batches(decoder: Any, batches: list[Frames]) -> None:
+    """An array after each batch of frames, as a busy connection or a replay takes them."""
+    decode, take = decoder.decode, decoder.take
+    for batch in batches:
+        for ts_recv, frame in batch:
+            decode(frame, ts_recv)
+        take()
+
+
+def ns_per_frame(make: Callable[[], Any], work: Callable[[Any, Any], None], inputs: Any, frames: int) -> float:
+    """Best process CPU time of some rounds."""
     best = float("inf")
     for _ in range(ROUNDS):
         decoder = make()
-        decode, take = decoder.decode, decoder.take
         start = time.process_time_ns()
-        for first in range(0, len(frames), batch):
-            for ts_recv, frame in frames[first : first + batch]:
-                decode(frame, ts_recv)
-            take()
-        best = min(best, (time.process_time_ns() - start) / len(frames))
+        work(decoder, inputs)
+        best = min(best, (time.process_time_ns() - start) / frames)
     return best
 
 
@@ -155,11 +168,15 @@ def run(capture_path: str | Path) -> dict[str, Any]:
     if native_bytes != decode_all(PythonDecoder(), frames):
         raise RuntimeError("the two sides made different records: the comparison means nothing")
     result: dict[str, Any] = {"frames": len(frames), "records": len(native_bytes) // MARKET_RECORD.itemsize}
-    for name, batch in (("each", 1), ("batch", BATCH_FRAMES)):
-        native = ns_per_frame(native_decoder, frames, batch)
-        python = ns_per_frame(PythonDecoder, frames, batch)
+    batches = [frames[first : first + BATCH_FRAMES] for first in range(0, len(frames), BATCH_FRAMES)]
+    ways: dict[str, tuple[Callable[[Any, Any], None], Any]] = {
+        "each": (decode_each, frames),
+        "batch": (decode_batches, batches),
+    }
+    for name, (work, inputs) in ways.items():
+        native = ns_per_frame(native_decoder, work, inputs, len(frames))
+        python = ns_per_frame(PythonDecoder, work, inputs, len(frames))
         result[name] = {
-            "frames_per_take": batch,
             "native_ns_per_frame": round(native, 1),
             "python_ns_per_frame": round(python, 1),
             "ratio": round(python / native, 2),

@@ -187,9 +187,9 @@ class FrameDecoder : private FrameReader {
         if (result == Number::EXACT) return true;
         std::string_view plain;
         if (!text(token, plain)) return false;
-        if (!unescaped_.empty()) {  // an escaped digit is still a digit
-            const std::string terminated(plain);
-            result = parse_decimal(terminated.c_str(), '\0', precision, sign_allowed, out);
+        // An escaped digit is still a digit; anything else in escapes is not.
+        if (!unescaped_.empty() && plain.find_first_not_of("0123456789.-") == std::string_view::npos) {
+            result = parse_decimal((std::string(plain) + '"').c_str(), '"', precision, sign_allowed, out);
         }
         return result == Number::EXACT ||
                fail(std::string(what) + " '" + std::string(plain.substr(0, 40)) + "' " + explain(result));

@@ -54,11 +54,11 @@ cdef class OrderBook:
             if record.kind == RECORD_LEVEL:
                 if record.size < 0 or record.side > SIDE_SELL:
                     raise ValueError(f"a LEVEL record has side {record.side} and size {record.size}")
-                if record.side != SIDE_NONE:
-                    put(
-                        self._bids if record.side == SIDE_BUY else self._asks,
-                        key_of(record.side, record.price), record.size,
-                    )
+                # No conditional expression here: it would copy the side.
+                if record.side == SIDE_BUY:
+                    put(self._bids, key_of(SIDE_BUY, record.price), record.size)
+                elif record.side == SIDE_SELL:
+                    put(self._asks, key_of(SIDE_SELL, record.price), record.size)
             elif record.kind == RECORD_CLEAR:
                 self._bids.clear()
                 self._asks.clear()
