@@ -141,6 +141,7 @@ class ExecutionEngine:
         order = self.orders.get(client_order_id)
         if order is not None and order.status is OrderStatus.SUBMITTED:
             self._resolve(order, reason)
+            order.reason = reason
             self._move(order, OrderStatus.REJECTED, events.OrderRejected, reason=reason)
         return self._finish()
 
@@ -273,6 +274,7 @@ class ExecutionEngine:
         """A final word. One that counts fills we do not have waits in ``incomplete`` until they are here."""
         if order.status.is_closed:
             return
+        order.reason = report.reason or None
         if report.status is OrderStatus.CANCELED:
             self._move(order, OrderStatus.CANCELED, events.OrderCanceled, reason=report.reason)
         elif report.status is OrderStatus.EXPIRED:

@@ -16,7 +16,7 @@ _ADDRESSES: Final = (f"{PREFIX}VENUE_REST_URL", f"{PREFIX}VENUE_STREAM_URL")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """``speed`` 0 means as fast as the machine can. ``data_dir`` None means the default, or a temporary one in a replay."""
+    """``speed`` 0 means as fast as it goes; ``data_dir`` None the default folder, or a temporary one in a replay."""
 
     replay: Path | None
     speed: float

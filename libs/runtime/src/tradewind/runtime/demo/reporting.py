@@ -9,9 +9,9 @@ import msgspec
 from tradewind.model.identifiers import AccountId
 from tradewind.runtime.metrics import ProcessMetrics, process_metrics
 from tradewind.runtime.settings import PlatformSettings
+from tradewind.runtime.venue_connecting import execution_client_of
 from tradewind.store.database import Database
 from tradewind.store.order_store import OrderStore
-from tradewind.venue.binance.connecting import execution_client
 
 _NS: Final = 1_000_000_000
 
@@ -56,12 +56,12 @@ async def _from_database(database: Database) -> dict[str, Any]:
     async with database.connection() as connection:
         statuses = await connection.fetch("SELECT status, count(*) AS n FROM orders GROUP BY status ORDER BY status")
         strategies = await connection.fetch(_BY_STRATEGY)
-        counts = await connection.fetchrow(_COUNTS)
+        counts = dict((await connection.fetch(_COUNTS))[0])
     return {
         "orders": {row["status"]: row["n"] for row in statuses},
         "fills": counts["fills"],
         "strategies": {row["strategy_id"]: {"orders": row["orders"], "fills": row["fills"]} for row in strategies},
-        "db": dict(counts),
+        "db": counts,
     }
 
 
@@ -69,7 +69,7 @@ async def _ledger(platform: PlatformSettings, database: Database) -> dict[str, A
     """The books against the account as computed from fills, and that against what the venue itself says."""
     account_id = AccountId(f"{platform.venue}-{platform.account}")
     lines = await OrderStore(database, account_id).ledger()
-    client = execution_client(platform)
+    client = execution_client_of(platform)
     try:
         await client.connect()
         await client.instruments()

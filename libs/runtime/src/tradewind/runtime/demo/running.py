@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tradewind.runtime.demo.driving import Driver
 from tradewind.runtime.demo.options import DemoOptions, check, environment
+from tradewind.runtime.listening_ports import check_ports
 from tradewind.runtime.platform_start import open_shared
 from tradewind.runtime.process_running import load_platform_settings, run_process
 from tradewind.runtime.service_registry import load_services
@@ -16,7 +17,6 @@ from tradewind.runtime.settings import PREFIX, PlatformSettings
 from tradewind.runtime.status_line import PlatformStatus
 from tradewind.runtime.stop_signals import StopSwitch
 from tradewind.runtime.supervising import Supervisor, load_service_settings
-from tradewind.runtime.listening_ports import check_ports
 from tradewind.runtime.venue_target import venue_target
 
 

@@ -4,12 +4,12 @@ import asyncio
 
 from tradewind.model.identifiers import AccountId
 from tradewind.runtime.service import Service, ServiceContext, ServiceKind
+from tradewind.runtime.venue_connecting import execution_client_of
 from tradewind.services.execution.refusing import Carried, Refuser
 from tradewind.services.execution.session import Session
 from tradewind.services.execution.settings import Settings
 from tradewind.store.database import DatabaseUnavailable
 from tradewind.store.order_store import LeaseLost, StoreConflict
-from tradewind.venue.binance.connecting import execution_client
 from tradewind.wire.messages import EventIds
 
 _BEGIN_AGAIN = (DatabaseUnavailable, LeaseLost, StoreConflict)
@@ -21,7 +21,7 @@ async def run(context: ServiceContext) -> None:
     event_ids = EventIds()
     carried = Carried()
     while True:
-        client = execution_client(context.platform)
+        client = execution_client_of(context.platform)
         try:
             await Session(context, account_id, client, carried, event_ids).run()
         except* _BEGIN_AGAIN as group:
