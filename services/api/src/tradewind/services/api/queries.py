@@ -73,7 +73,7 @@ def decode_cursor(text: str) -> Cursor:
         BadCursor: it did not.
     """
     try:
-        decoded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+        decoded = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
         time_ns, separator, name = decoded.partition(":")
         if not separator or not 0 <= int(time_ns) < 2**63 or "\0" in name:
             raise BadCursor("the cursor was not given out by this server; begin again without one")

@@ -18,7 +18,6 @@ PORT_VARIABLE: Final = "TRADEWIND_API_PORT"
 MAX_CONNECTIONS: Final = 256
 BACKLOG: Final = 128
 STOP_POLITELY_S: Final = 0.3
-_TICK_S: Final = 0.1
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -92,8 +91,8 @@ class PageServer:
 
     async def _stop(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._server.shutdown(sockets=[self._listener]))
-            await asyncio.sleep(STOP_POLITELY_S)
+            shutdown = tasks.create_task(self._server.shutdown(sockets=[self._listener]))
+            await asyncio.wait((shutdown,), timeout=STOP_POLITELY_S)
             for connection in list(self._server.server_state.connections):
                 _abort(connection)
 

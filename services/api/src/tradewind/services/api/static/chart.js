@@ -127,9 +127,9 @@ export class Chart {
     for (const order of this.input.orders) {
       const price = Number(order.price);
       if (!(price > frame.low && price < frame.high)) continue;
-      pen.strokeStyle = order.side === "BUY" ? this.colours.up : this.colours.down;
+      pen.strokeStyle = (order.side === "BUY" ? this.colours.up : this.colours.down) + "99";
       const y = Math.round(frame.y(price)) + 0.5;
-      stroke(pen, [[frame.x(Math.max(frame.begin, milliseconds(order.ts_init))), y], [this.area.right, y]]);
+      stroke(pen, [[0, y], [this.area.right, y]]);
     }
     pen.restore();
   }

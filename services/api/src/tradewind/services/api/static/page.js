@@ -146,7 +146,7 @@ function showImbalance(book, room) {
 
 function showTape() {
   const [prices, sizes] = [priceDecimals(model.selected), sizeDecimals(model.selected)];
-  const room = Math.ceil(by("tape").clientHeight / LINE_HEIGHT) || 20;
+  const room = Math.floor(by("tape").clientHeight / LINE_HEIGHT) || 20;
   const shown = model.trades.slice(0, room).map((trade) => ({
     texts: [[decimal(trade.price, prices), trade.side === "BUY" ? "up" : "down"], decimal(trade.size, sizes), time(trade.ts_event)],
   }));
@@ -163,8 +163,8 @@ function showChart() {
   });
 }
 
-const ORDER_HEADS = [["Time"], ["Strategy"], ["Side"], ["Type", "optional"], ["Price", "num"], ["Size", "num"], ["Filled", "num"], ["Status"], ["", "num"]];
-const FILL_HEADS = [["Time"], ["Strategy"], ["Side"], ["Price", "num"], ["Size", "num"], ["Fee", "num"], ["Liquidity", "optional"], ["Order", "optional"]];
+const ORDER_HEADS = [["Time", "optional"], ["Strategy"], ["Side"], ["Type", "optional"], ["Price", "num"], ["Size", "num"], ["Filled", "num optional"], ["Status"], ["", "num"]];
+const FILL_HEADS = [["Time"], ["Strategy"], ["Side"], ["Price", "num"], ["Size", "num"], ["Fee", "num optional"], ["Liquidity", "optional"], ["Order", "optional"]];
 
 function showOrders() {
   const open = model.openOrders();
@@ -181,6 +181,8 @@ function showOrders() {
   setText(by("orders-empty"), shown.length ? "" : nothing);
 }
 
+const REFUSED = new Set(["DENIED", "REJECTED"]);
+
 function orderRow(order) {
   const unknown = order.outcome === "UNKNOWN";
   const status = unknown ? `Unknown for ${age(order.unknown_since || order.ts_last, Date.now())}` : words(order.status);
@@ -190,14 +192,14 @@ function orderRow(order) {
     key: order.client_order_id,
     style: unknown ? "unknown" : "",
     cells: [
-      [time(order.ts_init), "soft"],
+      [time(order.ts_init), "soft optional"],
       order.strategy_id,
       [words(order.side), order.side === "BUY" ? "up" : "down"],
       [`${words(order.order_type)} ${flags}`.trim(), "soft optional"],
       [order.price === null ? "market" : decimal(order.price, prices), "num"],
       [decimal(order.size, sizes), "num"],
-      [decimal(order.filled_size, sizes), Number(order.filled_size) ? "num" : "num muted"],
-      [order.reason && order.is_closed ? `${status}: ${order.reason}` : status, order.status === "DENIED" || order.status === "REJECTED" ? "reason" : "soft"],
+      [decimal(order.filled_size, sizes), Number(order.filled_size) ? "num optional" : "num muted optional"],
+      [order.reason && order.is_closed ? `${status}: ${order.reason}` : status, unknown ? "warn" : REFUSED.has(order.status) ? "reason" : "soft"],
       isUnfinished(order) ? cancelButton(order.client_order_id) : ["", "num"],
     ],
   };
@@ -234,7 +236,7 @@ function fillRow(fill) {
       [words(fill.side), fill.side === "BUY" ? "up" : "down"],
       [decimal(fill.price, prices), "num"],
       [decimal(fill.size, sizes), "num"],
-      [`${fill.fee} ${fill.fee_currency}`, "num soft"],
+      [`${fill.fee} ${fill.fee_currency}`, "num soft optional"],
       [words(fill.liquidity_side), "soft optional"],
       [fill.client_order_id, "muted optional"],
     ],
@@ -334,7 +336,7 @@ function showStates() {
     cells: [
       [one.scope === FIRM ? "everything" : one.scope, `dot ${{ ACTIVE: "good", HALTED: "bad" }[one.state] || ""}`],
       [words(one.state), one.state === "HALTED" ? "down" : "soft"],
-      [one.why ? `${one.why} (${one.actor})` : "", "reason soft"],
+      [one.why ? `${one.why} (${one.actor})` : "", "why soft"],
       one.state === "ACTIVE" ? ["", "num"] : releaseButton(one.scope),
     ],
   }));
@@ -361,7 +363,7 @@ function showHealth() {
   if (!model.health) return;
   setText(by("target"), model.health.destination);
   by("target").classList.toggle("real", model.health.destination.includes("REAL"));
-  heads(by("services-table"), [["Service"], ["Kind", "optional"], ["State"], ["Reason"], ["Restarts", "num"], ["Since", "num"]]);
+  heads(by("services-table"), [["Service"], ["Kind", "optional"], ["State"], ["Reason"], ["Restarts", "num optional"], ["Since", "num optional"]]);
   const now = Date.now();
   const services = model.health.services;
   rows(by("services-table"), services.map((one) => ({
@@ -370,9 +372,9 @@ function showHealth() {
       [one.name, `dot ${LAMPS[one.state] ?? ""}`],
       [one.kind, "muted optional"],
       [words(one.state.replace("-", " ")), one.ready ? "soft" : "reason"],
-      [one.reason, "reason"],
-      [one.restarts ? String(one.restarts) : "", "num soft"],
-      [age(one.since, now), "num muted"],
+      [one.reason, "reason wide"],
+      [one.restarts ? String(one.restarts) : "", "num soft optional"],
+      [age(one.since, now), "num muted optional"],
     ],
   })));
   const ready = services.filter((one) => one.ready).length;
