@@ -1,0 +1,140 @@
+"""Runs all benches in one go and prints a table; ``--write`` puts it into ``docs/benchmarks.md``.
+
+The parts that replay recorded traffic need a capture: ``--capture FILE``, or the first one in the folder that
+``TRADEWIND_TEST_DATA`` names (default ``../shared/data`` beside the repository). Nothing here passes or fails.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PAGE: Final = ROOT / "docs" / "benchmarks.md"
+BEGIN: Final = "<!-- figures: written by `make bench ARGS=--write` -->"
+LIVE_S: Final = 60
+
+
+def main() -> None:
+    """Measure, print, perhaps write."""
+    options = _options()
+    capture = options.capture or _default_capture()
+    rows = [*_bus_rows(), *_kernel_rows()]
+    if capture is None:
+        print("No capture: the decoder and replay parts are left out. Name one with --capture FILE.")
+    else:
+        rows += [*_decoder_rows(capture), *_replay_rows(capture)]
+    table = _table(rows)
+    print(table)
+    if options.write:
+        head = PAGE.read_text(encoding="utf-8").partition(BEGIN)[0]
+        PAGE.write_text(f"{head}{BEGIN}\n\n{_machine()}\n\n{table}\n", encoding="utf-8")
+        print(f"Written to {PAGE.relative_to(ROOT)}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--capture", type=Path, help="recorded Binance spot traffic")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/benchmarks.md")
+    return parser.parse_args()
+
+
+def _default_capture() -> Path | None:
+    folder = Path(os.environ.get("TRADEWIND_TEST_DATA", ROOT.parent / "shared" / "data")) / "binance-spot"
+    return next(iter(sorted(folder.glob("*.gz"))), None)
+
+
+def _load(path: str) -> Any:
+    """A bench module, which lives beside the code that it measures."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _bus_rows() -> Iterator[tuple[str, str, str]]:
+    print("memory bus ...", flush=True)
+    figures = uvloop.run(_load("libs/bus/benches/bench_memory.py").run())
+    queue = figures["asyncio_queue_ns"]
+    for name, label in (
+        ("order_plane_group_ns", "order plane, one message to a group"),
+        ("order_plane_broadcast_ns", "order plane, one message to a subscriber"),
+        ("market_plane_batch_of_100_ns", "market plane, a batch of 100 records, no copy"),
+    ):
+        yield f"Memory bus: {label}", f"{figures[name]:,.0f} ns", f"{figures[name] / queue:.2f} of an asyncio.Queue"
+
+
+def _kernel_rows() -> Iterator[tuple[str, str, str]]:
+    print("kernels ...", flush=True)
+    for name, figures in _load("native/benches/bench_kernels.py").run().items():
+        label = f"Kernel {name.replace('_', ' ')}"
+        yield label, f"{figures['native_ns']:,.0f} ns a call", f"{figures['ratio']:.1f}x its Python twin"
+
+
+def _decoder_rows(capture: Path) -> Iterator[tuple[str, str, str]]:
+    print("decoder ...", flush=True)
+    figures = _load("native/benches/bench_decode.py").run(capture)
+    for way in ("each", "batch"):
+        label = "Decoder, an array after " + ("each frame" if way == "each" else "64 frames")
+        native = figures[way]["native_ns_per_frame"]
+        yield label, f"{native:,.0f} ns a frame", f"{figures[way]['ratio']:.1f}x msgspec and the same records in Python"
+
+
+def _replay_rows(capture: Path) -> Iterator[tuple[str, str, str]]:
+    print("replay at full speed ...", flush=True)
+    most = _replay(capture, "--speed", "max")
+    yield "Whole pipeline, --speed max, database included", f"{most['frames_per_s']:,.0f} frames/s", _frames(most)
+    yield "Peak memory of that process", f"{most['peak_rss_mb']:,.0f} MB", ""
+    print(f"replay as recorded, {LIVE_S} s ...", flush=True)
+    live = _replay(capture, "--speed", "1", "--duration", str(LIVE_S))
+    tick, venue, bare = (live["latency_us"][n] for n in ("tick_to_command", "command_to_venue", "bare_commit"))
+    yield "Tick to command, p50 / p99", f"{tick['p50']:,.0f} / {tick['p99']:,.0f} us", f"n = {tick['n']}"
+    ratio = f"{venue['p50'] / bare['p50']:.2f} of a bare one-row commit ({bare['p50']:,.0f} us), n = {venue['n']}"
+    yield "Command to venue, p50 / p99", f"{venue['p50']:,.0f} / {venue['p99']:,.0f} us", ratio
+
+
+def _frames(report: dict[str, Any]) -> str:
+    return f"{report['input']['frames']:,} frames in {report['wall_s']:.2f} s"
+
+
+def _replay(capture: Path, *arguments: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="tradewind-bench-") as folder:
+        out = Path(folder) / "report.json"
+        command = [sys.executable, "-m", "tradewind.runtime", "demo", "--headless", "--replay", str(capture)]
+        subprocess.run([*command, *arguments, "--report", str(out)], check=True, stdout=subprocess.DEVNULL)
+        report: dict[str, Any] = json.loads(out.read_bytes())
+        return report
+
+
+def _table(rows: list[tuple[str, str, str]]) -> str:
+    return "\n".join(["| what | measured | against |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _machine() -> str:
+    model = next(
+        (line.partition(":")[2].strip() for line in _cpu_lines() if line.startswith("model name")), platform.processor()
+    )
+    when = datetime.now(UTC).strftime("%Y-%m-%d")
+    return f"{when}, {model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}."
+
+
+def _cpu_lines() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+if __name__ == "__main__":
+    main()
