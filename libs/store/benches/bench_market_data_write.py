@@ -1,4 +1,4 @@
-"""Trades and quotes per second through MarketDataRepository.write, beside a driver that is given Python rows.
+"""Trades and quotes per second through MarketDataRepository.write, beside the driver's own copy_records_to_table of Python rows.
 
 Run: python libs/store/benches/bench_market_data_write.py [records]
 """
@@ -51,8 +51,8 @@ async def rows_per_second(database: Database, records: RecordArray, rows: int) -
 
 async def plain_rows_per_second(database: Database, count: int) -> float:
     now = datetime.now(UTC)
-    rows = [(now, number, number, 2, number, 6_000_000, 5, 1) for number in range(count)]
     started = time.perf_counter()
+    rows = [(now, number, number, 2, number, 6_000_000, 5, 1) for number in range(count)]
     async with database.transaction() as connection:
         await connection.copy_records_to_table("trades", records=rows)
     return count / (time.perf_counter() - started)
@@ -69,7 +69,7 @@ async def main(count: int) -> None:
                     ("the same again, all duplicates", await rows_per_second(database, trades(count), count)),
                     ("quotes, write()", await rows_per_second(database, quotes(2 * count), count)),
                 ):
-                    print(f"{name:34} {rate:10,.0f} rows/s  {rate / plain:5.2f} x COPY of Python rows")
+                    print(f"{name:34} {rate:10,.0f} rows/s  {rate / plain:5.2f} x copy_records_to_table")
 
 
 if __name__ == "__main__":

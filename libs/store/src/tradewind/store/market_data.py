@@ -4,6 +4,7 @@ import io
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import asyncpg
 import msgspec
 import numpy.typing as npt
 
@@ -246,16 +247,27 @@ class MarketDataRepository:
 async def _insert(
     connection: "Connection", table: str, columns: tuple[Column, ...], values: dict[str, npt.NDArray[Any]]
 ) -> int:
-    """Rows that were not there before. COPY itself cannot skip a duplicate, so it goes into a staging table first."""
-    if not len(values["ts"]):
+    """Rows that were not there before. Nearly always all are new, so they are first copied straight into the table."""
+    count = len(values["ts"])
+    if not count:
         return 0
-    staging = f"staging_{table}"
+    data = copy_data(columns, values)
     names = [name for name, _ in columns]
+    try:
+        async with connection.transaction():  # a savepoint: a duplicate ends this copy alone
+            await connection.copy_to_table(table, columns=names, format="binary", source=io.BytesIO(data))
+    except asyncpg.UniqueViolationError:
+        return await _insert_new(connection, table, names, data)
+    return count
+
+
+async def _insert_new(connection: "Connection", table: str, names: list[str], data: bytes) -> int:
+    """COPY cannot skip a duplicate, so the rows go into a staging table, and from there those that are new."""
+    staging, listed = f"staging_{table}", ", ".join(names)
     await connection.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS {staging} (LIKE {table}) ON COMMIT DELETE ROWS")
     await connection.copy_to_table(
-        staging, schema_name="pg_temp", columns=names, format="binary", source=io.BytesIO(copy_data(columns, values))
+        staging, schema_name="pg_temp", columns=names, format="binary", source=io.BytesIO(data)
     )
-    listed = ", ".join(names)
     done = await connection.execute(
         f"INSERT INTO {table} ({listed}) SELECT {listed} FROM pg_temp.{staging} ON CONFLICT DO NOTHING"  # noqa: S608
     )
