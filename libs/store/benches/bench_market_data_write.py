@@ -1,4 +1,4 @@
-"""Trades and quotes per second through MarketDataRepository.write, beside the driver's own copy_records_to_table of Python rows.
+"""Trades and quotes per second through MarketDataRepository.write, beside the driver's copy of Python rows.
 
 Run: python libs/store/benches/bench_market_data_write.py [records]
 """
