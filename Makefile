@@ -8,6 +8,8 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 UV := $(BIN)/uv --quiet --no-config
 MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml native/pyproject.toml))
+SOURCES := $(addsuffix /src,$(MEMBERS))
+space := $(subst ,, )
 NATIVE_SOURCES := $(wildcard native/setup.py native/pyproject.toml native/src/tradewind_native/*.pyx \
 	native/src/tradewind_native/*.pxd native/src/tradewind_native/*.h native/src/tradewind_native/*.hpp)
 ARGS ?=
@@ -32,7 +34,7 @@ test: .venv/.dev ## All tests on real components
 check: .venv/.dev ## Formatting, lint, strict types, import layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy $(foreach m,$(MEMBERS),$(m)/src) tests
+	@MYPYPATH=$(subst $(space),:,$(strip $(SOURCES))) $(BIN)/mypy $(SOURCES) tests
 	@$(BIN)/lint-imports
 
 .PHONY: bench
@@ -46,7 +48,7 @@ format: .venv/.dev ## Format and mend what a machine can mend
 .PHONY: lock
 lock: .venv/.uv ## Resolve the dependencies anew and write the hashed lock files
 	@$(UV) lock --upgrade
-	@$(UV) export --all-packages --group build --no-emit-workspace --no-header --output-file requirements.lock >/dev/null
+	@$(UV) export --all-packages --no-default-groups --group build --no-emit-workspace --no-header --output-file requirements.lock >/dev/null
 	@$(UV) export --all-packages --all-groups --no-emit-workspace --no-header --output-file requirements-dev.lock >/dev/null
 
 .PHONY: clean
