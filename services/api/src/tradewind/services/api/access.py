@@ -12,7 +12,6 @@ from tradewind.runtime.health import HealthBoard
 from tradewind.runtime.metrics import ProcessMetrics
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.api.composing import Composer
-from tradewind.services.api.feeding import Feeder
 from tradewind.services.api.order_entry import ManualIds
 from tradewind.services.api.queries import StoreQueries
 from tradewind.services.api.settings import ApiSettings
@@ -31,7 +30,6 @@ class Access:
     account_id: AccountId
     state: ViewState
     composer: Composer
-    feeder: Feeder
     queries: StoreQueries
     hub: StreamHub
     board: HealthBoard

@@ -54,7 +54,7 @@ async def _stream(socket: WebSocket) -> None:
 
 
 async def _page() -> Response:
-    return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+    return FileResponse(STATIC / "index.html")
 
 
 async def _wrong_form(_request: Request, error: Exception) -> Response:

@@ -21,6 +21,7 @@ from tradewind.services.api.settings import ApiSettings
 from tradewind.services.api.state import ViewState
 from tradewind.store.database import DatabaseUnavailable
 from tradewind.wire.market_batches import MarketBatch
+from tradewind.wire.market_records import MARKET_RECORD, RecordArray
 from tradewind.wire.topics import (
     ACCOUNT_EVENTS,
     MD_STATUS,
@@ -87,7 +88,7 @@ class Feeder:
                 deliveries = await subscription.receive(limit=RECEIVE_LIMIT)
                 batches = [d.payload.records for d in deliveries if isinstance(d.payload, MarketBatch)]
                 if batches:
-                    self._state.apply_records(batches[0] if len(batches) == 1 else np.concatenate(batches))
+                    self._state.apply_records(_joined(batches))
                 if len(deliveries) < RECEIVE_LIMIT:
                     await asyncio.sleep(interval_s)
 
@@ -140,3 +141,11 @@ class Feeder:
             return
         # What the store does not know either is not asked for again until the next event names it.
         self._state.ledger.missing.difference_update(missing)
+
+
+def _joined(batches: Sequence[RecordArray]) -> RecordArray:
+    """All batches as one array."""
+    if len(batches) == 1:
+        return batches[0]
+    # Not numpy.concatenate: it compares the fields of the record type anew for each batch, 20 us each.
+    return np.frombuffer(b"".join(np.ascontiguousarray(batch).data for batch in batches), dtype=MARKET_RECORD)

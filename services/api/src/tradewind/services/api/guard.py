@@ -35,6 +35,8 @@ _SECURITY_HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
+    # Ask every time whether it is still so: after an update the page and the server must be of one version.
+    (b"cache-control", b"no-cache"),
 )
 
 

@@ -46,9 +46,7 @@ class ApiService:
         )
         self._feeder = Feeder(context, self._state, queries, settings)
         self._hub = StreamHub(self._state, composer, settings, self._abort)
-        access = Access(
-            context, settings, account_id, self._state, composer, self._feeder, queries, self._hub, board, metrics
-        )
+        access = Access(context, settings, account_id, self._state, composer, queries, self._hub, board, metrics)
         guarded = Guard(
             build_application(access, program_version),
             hosts=allowed_hosts(host, settings),

@@ -3,7 +3,7 @@
 const MAX_TRADES = 60;
 const MAX_POINTS = 1200;
 const MAX_ORDERS = 700;
-const MAX_FILLS = 400;
+export const MAX_FILLS = 400;
 const MAX_CURVE = 600;
 
 export class Model {

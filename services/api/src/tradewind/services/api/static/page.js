@@ -2,7 +2,7 @@
 
 import { Chart, sparkline } from "./chart.js";
 import { age, decimal, decimalsOf, signed, time, tone, words } from "./format.js";
-import { Model, isUnfinished } from "./model.js";
+import { MAX_FILLS, Model, isUnfinished } from "./model.js";
 import { Stream } from "./stream.js";
 import { TradingSwitch, cancelOrder } from "./switch.js";
 import { heads, lines, rows, setClass, setText } from "./tables.js";
@@ -29,7 +29,7 @@ const PARTS = [
   [showBook, ["book", "orders", "prices"]],
   [showTape, ["trades"]],
   [showChart, ["chart", "fills", "orders"]],
-  [showOrders, ["orders", "fills"]],
+  [showOrders, ["orders", "fills", "counters"]],
   [showPnl, ["equity", "equity_points"]],
   [showPositions, ["positions"]],
   [showBalances, ["balances"]],
@@ -169,7 +169,7 @@ const FILL_HEADS = [["Time"], ["Strategy"], ["Side"], ["Price", "num"], ["Size",
 function showOrders() {
   const open = model.openOrders();
   setText(by("open-count"), String(open.length));
-  setText(by("fill-count"), String(model.fills.length));
+  setText(by("fill-count"), model.fills.length < MAX_FILLS ? String(model.fills.length) : `${MAX_FILLS}+`);
   const table = by("orders-table");
   if (table.dataset.tab !== tab) {
     table.dataset.tab = tab;
