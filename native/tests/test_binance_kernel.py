@@ -203,6 +203,15 @@ def test_the_last_one_of_doubled_keys_counts(make: Make) -> None:
     assert (row["price"], row["sequence"]) == (100, 5)
 
 
+def test_letters_of_other_events_do_not_matter(make: Make) -> None:
+    """Binance's trades once carried the two order ids as b and a."""
+    decoder = make()
+    decoder.decode(raw({**TRADE, "b": 88, "a": [5], "u": "x", "U": None}), NOW)
+    decoder.decode(raw({**DEPTH, "p": 5, "m": {}, "B": 1}), NOW)
+    decoder.decode(raw({**TICKER, "E": "x", "T": [], "t": -1}), NOW)
+    assert decoder.pending == 6
+
+
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_any_contiguous_bytes_are_taken_and_not_changed(make: Make, kind: type) -> None:
     decoder = make()
@@ -388,6 +397,13 @@ def test_the_largest_update_id_and_time_are_taken(make: Make) -> None:
         *(b'{"result":"\\q"}', b'{"result":"\\u12"}', b'{"result":"a\nb"}', b'{"result":[1,]}', b'{"result":[1 2]}'),
         *(b'{"result":null,}', b'{"result" null}', b'{"result":{"a":1,"b"}}', b'{"result":[1}', b'{"\\q":1}'),
         *(b'{"result":"\xff"}', b'{"\xff":1}', b"\xff\xfe{}", b'{"e":"\xc3"}', b'{"result":nullx}', b'{"e":null}'),
+        *(
+            raw(TRADE)[:-1] + b',"b":1x}',
+            raw(changed(TRADE, s="X")).replace(b"true,", b"tru,"),
+            raw(TRADE)[:-1] + b',"b":"\\q"}',
+        ),
+        *(raw(DEPTH)[:-1] + b',"b":[["1","\\q"]],"b":[]}', raw(TRADE)[:-1] + b',"p":01,"p":"1"}'),
+        *(combined(TRADE)[:-1] + b',"data":{"e":tru}}', b'{"data":{"u":01},' + combined(TRADE)[1:]),
         *(b'{"e":5}', b'{"e":["trade"]}', b'{"e":{"e":"trade"}}', b'{"result":1}]', b'{"result":NaN}', b'{"":"}'),
     ],
 )
@@ -425,6 +441,8 @@ def test_too_many_levels_and_too_large_frames_are_refused(make: Make) -> None:
         changed(TRADE, s="DOGEUSDT"),
         changed(DEPTH, s=""),
         changed(TICKER, s="btcusdt"),
+        changed(DEPTH, s="DOGEUSDT", U="x", b=[["1"]]),
+        changed(TRADE, s="DOGEUSDT", p=None, t=-1),
         {"e": "aggTrade", "E": 1, "s": "BTCUSDT", "a": 5, "p": "1", "q": "2", "m": True},
         {"e": "kline", "E": 1, "s": "BTCUSDT", "k": {"t": 1, "o": "1"}},
         {"e": "outboundAccountPosition", "E": 1, "u": 5, "B": [{"a": "BTC", "f": "1", "l": "0"}]},

@@ -10,8 +10,10 @@ from tradewind_native.frames import MalformedFrame, UnknownFrame
 cdef class BinanceDecoder:
     """Decodes the frames of one connection. Not safe for two threads at once."""
 
-    def __init__(self, instruments):
+    def __cinit__(self, *_):
         self._arena = RecordArena()
+
+    def __init__(self, instruments):
         cdef Py_ssize_t length
         cdef const char* name
         cdef Instrument instrument

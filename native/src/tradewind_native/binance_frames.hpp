@@ -163,6 +163,7 @@ class FrameDecoder : private FrameReader {
         if (symbol != symbol_) {
             const auto found = instruments_.find(symbol);
             if (found == instruments_.end()) {
+                if (!check_others(0)) return MALFORMED;
                 fail("symbol '" + std::string(symbol.substr(0, 40)) + "'");
                 return UNKNOWN;
             }

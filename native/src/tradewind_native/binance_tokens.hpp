@@ -18,6 +18,9 @@
 #include "simdjson.h"
 #include "tradewind_native/json_numbers.hpp"
 
+// Kept out of line so that the loop over fields stays small.
+#define TRADEWIND_COLD __attribute__((noinline))
+
 namespace tradewind {
 
 constexpr size_t MAX_FRAME_BYTES = 16 * 1024 * 1024;
@@ -96,7 +99,7 @@ class FrameReader {
         return unescape(start, out);
     }
 
-    bool unescape(const char* start, std::string_view& out) {
+    TRADEWIND_COLD bool unescape(const char* start, std::string_view& out) {
         const char* end = start;
         while (*end != '"') end += *end == '\\' ? 2 : 1;
         std::string& copy = unescaped_.emplace_back(static_cast<size_t>(end - start) + simdjson::SIMDJSON_PADDING, '\0');
@@ -164,6 +167,7 @@ class FrameReader {
 
     bool gather_field(Field name, Value& value, Event& event) {
         const char* token = consume(value);
+        if (event.has(name) && !check_replaced(event, name)) return false;
         event.token[name] = token;
         event.present |= bit(name);
         if (*token == '[' && name == F_b) return gather_levels(value, event.bids, event);
@@ -171,7 +175,7 @@ class FrameReader {
         return (*token != '[' && *token != '{') || check_unused(value, 1);
     }
 
-    bool gather_long_key(const char* raw_key, Value& value, Event& event, bool is_outer) {
+    TRADEWIND_COLD bool gather_long_key(const char* raw_key, Value& value, Event& event, bool is_outer) {
         std::string_view key;
         if (!text(raw_key - 1, key)) return false;
         if (key.size() == 1 && static_cast<unsigned char>(key[0]) < 128 && !snapshot_keys_) {
@@ -190,7 +194,8 @@ class FrameReader {
         return check_unused(value, 1);
     }
 
-    bool gather_data(Value& value) {
+    TRADEWIND_COLD bool gather_data(Value& value) {
+        if (wrapped_ && !check_event(inner_, 0)) return false;
         wrapped_ = true;
         inner_.clear();
         wrapped_well_ = *value.raw_json_token().data() == '{';
@@ -258,7 +263,7 @@ class FrameReader {
     }
 
     // Recursion is bounded by MAX_DEPTH.
-    bool check_unused(Value& value, int depth) {
+    TRADEWIND_COLD bool check_unused(Value& value, int depth) {
         const char* token = consume(value);
         if (*token != '[' && *token != '{') return check_scalar(token);
         if (depth >= MAX_DEPTH) return fail("it is nested deeper than 512");
@@ -281,19 +286,26 @@ class FrameReader {
         return true;
     }
 
-    // Checks the scalars that were gathered for a field which this kind of event does not have.
+    // Checks what was gathered for fields that this kind of event does not have.
     bool check_others(uint32_t used) {
-        for (Event* event : {&outer_, &inner_}) {
-            uint32_t others = event->present & (event == event_ ? ~used : ~0u);
-            for (int i = 0; others != 0; ++i, others >>= 1) {
-                const char* token = event->token[i];
-                if ((others & 1) && *token != '[' && *token != '{' && !check_scalar(token)) return false;
-            }
-            if (event != event_ || !(used & bit(F_b))) {
-                if (!check_level_texts(event->bids) || !check_level_texts(event->asks)) return false;
-            }
+        return check_event(outer_, event_ == &outer_ ? used : 0) && check_event(inner_, event_ == &inner_ ? used : 0);
+    }
+
+    TRADEWIND_COLD bool check_event(const Event& event, uint32_t used) {
+        uint32_t others = event.present & ~used;
+        for (int i = 0; others != 0; ++i, others >>= 1) {
+            if ((others & 1) && !check_gathered(event.token[i])) return false;
         }
-        return true;
+        return (used & bit(F_b)) || (check_level_texts(event.bids) && check_level_texts(event.asks));
+    }
+
+    // Containers were checked when they were gathered, but for the texts of levels.
+    bool check_gathered(const char* token) { return *token == '[' || *token == '{' || check_scalar(token); }
+
+    // The last one of doubled keys counts; the ones before it must still be JSON.
+    TRADEWIND_COLD bool check_replaced(const Event& event, Field name) {
+        return check_gathered(event.token[name]) && (name != F_b || check_level_texts(event.bids)) &&
+               (name != F_a || check_level_texts(event.asks));
     }
 
     bool check_level_texts(const Levels& levels) {
