@@ -1,0 +1,63 @@
+"""Runs the ``tradewind`` command as a user does, on captures made here or on the real one."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+DATA: Final = Path(os.environ.get("TRADEWIND_TEST_DATA", ROOT.parent / "shared" / "data"))
+CAPTURE: Final = DATA / "binance-spot" / "btcusdt_20240808.gz"
+COMMAND: Final = (sys.executable, "-m", "tradewind.runtime")
+
+needs_capture = pytest.mark.skipif(
+    not CAPTURE.exists() and not os.environ.get("TRADEWIND_TEST_REQUIRE"),
+    reason=f"no recorded capture at {CAPTURE}; set TRADEWIND_TEST_DATA",
+)
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """A clean environment, so that the tester's own settings change nothing; data under ``folder``."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRADEWIND_")}
+    return kept | {"TRADEWIND_DATA_DIR": str(folder / "data"), **more}
+
+
+def run_demo(
+    folder: Path, *arguments: str, timeout_s: float = 120.0, **more: str
+) -> "subprocess.CompletedProcess[str]":
+    """``tradewind demo`` to its end."""
+    return subprocess.run(
+        [*COMMAND, "demo", *arguments],
+        env=environment(folder, **more),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def replay(folder: Path, capture: Path, *arguments: str) -> dict[str, Any]:
+    """A headless replay at full speed; gives the report."""
+    out = folder / "report.json"
+    options = ("--headless", "--replay", str(capture), "--report", str(out), "--data-dir", str(folder / "data"))
+    speed = () if "--speed" in arguments else ("--speed", "max")
+    done = run_demo(folder, *options, *speed, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report: dict[str, Any] = json.loads(out.read_bytes())
+    return report
+
+
+def recorded_lines() -> list[bytes]:
+    """The lines of the real capture."""
+    return gzip.decompress(CAPTURE.read_bytes()).splitlines(keepends=True)
+
+
+def write_capture(path: Path, lines: list[bytes]) -> Path:
+    """A capture of these lines."""
+    path.write_bytes(gzip.compress(b"".join(lines), compresslevel=1))
+    return path
