@@ -8,9 +8,9 @@ import pytest
 from api_platform import RunningApi, api_settings, away_database, running_api
 
 from tradewind.runtime.refusals import PortTaken, StartRefused
-from tradewind.runtime.settings import PlatformSettings
+from tradewind.runtime.settings import PlatformSettings, SettingsError, load_settings, service_prefix
 from tradewind.services.api.server import bind
-from tradewind.services.api.settings import allowed_hosts, check_binding
+from tradewind.services.api.settings import ApiSettings, allowed_hosts, check_binding
 from tradewind.wire.topics import RISK_COMMANDS
 
 WANTED = {"scope": "firm", "state": "HALTED", "why": "drill", "actor": "anna"}
@@ -193,3 +193,18 @@ async def test_the_start_is_refused_on_an_open_network() -> None:
 def test_hosts_can_be_added() -> None:
     hosts = allowed_hosts("10.0.0.5", api_settings(allowed_hosts="Trade.Example, other"))
     assert {"trade.example", "other", "10.0.0.5", "localhost"} <= hosts
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "99999"),
+        ("PORT", "web"),
+        ("ALLOW_REMOTE", "maybe"),
+        ("STREAM_INTERVAL_MS", "0"),
+        ("HEARTBEAT_S", "1e9"),
+    ],
+)
+def test_a_wrong_setting_names_its_variable(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"TRADEWIND_API_{name}"):
+        load_settings(ApiSettings, prefix=service_prefix("api"), environ={f"TRADEWIND_API_{name}": value})

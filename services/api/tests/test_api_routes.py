@@ -230,6 +230,10 @@ async def test_the_kill_switch_is_a_command(api: RunningApi) -> None:
     [
         {"scope": "world"},
         {"scope": "strategy:"},
+        {"scope": "strategy:Ema"},
+        {"scope": "account:main"},
+        {"scope": "instrument:BTCUSDT"},
+        {"scope": "firm\n"},
         {"scope": "strategy:a b"},
         {"state": "ON"},
         {"why": ""},
@@ -264,6 +268,14 @@ async def test_query_parameters_are_bounded(api: RunningApi, path: str) -> None:
     status, body = await api.get(path)
     assert status == 422
     assert isinstance(body["detail"], str)
+
+
+@pytest.mark.parametrize(
+    "scope", ["firm", "strategy:ema-cross", "strategy:EXTERNAL", "account:BINANCE-main", "instrument:BTCUSDT.BINANCE"]
+)
+async def test_every_form_of_scope_is_taken(api: RunningApi, scope: str) -> None:
+    wanted = {"scope": scope, "state": "REDUCING", "why": "drill", "actor": "anna"}
+    assert (await api.post("/api/v1/trading-state", wanted))[0] == 202
 
 
 async def test_statistics_metrics_and_openapi(traded: RunningApi) -> None:

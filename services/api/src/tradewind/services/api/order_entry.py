@@ -22,7 +22,10 @@ DecimalText = Annotated[str, Field(pattern=r"^-?[0-9]{1,19}(\.[0-9]{1,18})?$", e
 Scope = Annotated[
     str,
     Field(
-        pattern=r"^(firm|(account|strategy|instrument):[A-Za-z0-9._-]{1,64})$",
+        pattern=(
+            r"^(firm|account:[A-Z0-9_]{1,32}-[A-Za-z0-9_-]{1,64}|instrument:[^\s.:]{1,64}\.[A-Z0-9_]{1,32}"
+            r"|strategy:(EXTERNAL|[a-z0-9][a-z0-9-]{0,22}[a-z0-9]))$"
+        ),
         examples=["firm", "strategy:ema-cross", "instrument:BTCUSDT.BINANCE"],
     ),
 ]

@@ -1,6 +1,9 @@
 """Settings of the api service, from ``TRADEWIND_API_*``."""
 
+from typing import Annotated, Literal
+
 import msgspec
+from msgspec import Meta
 
 from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.venue_target import is_loopback
@@ -12,24 +15,24 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ``allowed_hosts`` adds names (comma-separated) to the loopback names that a browser may use in its Host header.
     """
 
-    port: int = 8080
-    allow_remote: str = "no"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
+    allow_remote: Literal["yes", "no"] = "no"
     allowed_hosts: str = ""
-    stream_interval_ms: int = 125
-    heartbeat_s: float = 1.0
-    slow_client_s: float = 5.0
-    max_stream_clients: int = 100
-    max_client_messages_per_s: int = 20
-    max_body_bytes: int = 65_536
-    orders_kept: int = 2_000
-    fills_kept: int = 1_000
-    trades_kept: int = 200
-    chart_points: int = 1_200
-    chart_interval_ms: int = 500
-    ingest_interval_ms: int = 40
-    publish_timeout_s: float = 2.0
-    query_timeout_s: float = 5.0
-    concurrent_queries: int = 2
+    stream_interval_ms: Annotated[int, Meta(ge=10, le=10_000)] = 125
+    heartbeat_s: Annotated[float, Meta(ge=0.1, le=2.0)] = 1.0
+    slow_client_s: Annotated[float, Meta(ge=0.1, le=60.0)] = 5.0
+    max_stream_clients: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    max_client_messages_per_s: Annotated[int, Meta(ge=1, le=1_000)] = 20
+    max_body_bytes: Annotated[int, Meta(ge=1_024, le=1_000_000)] = 65_536
+    orders_kept: Annotated[int, Meta(ge=10, le=100_000)] = 2_000
+    fills_kept: Annotated[int, Meta(ge=10, le=100_000)] = 1_000
+    trades_kept: Annotated[int, Meta(ge=10, le=10_000)] = 200
+    chart_points: Annotated[int, Meta(ge=10, le=20_000)] = 1_200
+    chart_interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 500
+    ingest_interval_ms: Annotated[int, Meta(ge=1, le=1_000)] = 40
+    publish_timeout_s: Annotated[float, Meta(ge=0.1, le=30.0)] = 2.0
+    query_timeout_s: Annotated[float, Meta(ge=0.1, le=30.0)] = 5.0
+    concurrent_queries: Annotated[int, Meta(ge=1, le=8)] = 2
 
 
 def check_binding(host: str, settings: ApiSettings) -> None:

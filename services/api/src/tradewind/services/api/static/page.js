@@ -10,6 +10,7 @@ import { heads, lines, rows, setClass, setText } from "./tables.js";
 const DEPTH = 20;
 const LINE_HEIGHT = 17;
 const FIRM = "firm";
+const CANCEL_AGAIN_MS = 3000;
 
 const by = (id) => document.getElementById(id);
 const model = new Model();
@@ -217,9 +218,10 @@ function cancelButton(id) {
     try {
       await cancelOrder(id);
     } catch (error) {
-      button.disabled = false;
       say(error.message, true);
     }
+    // The row goes when the venue has cancelled; when it has not, one may ask again.
+    setTimeout(() => { button.disabled = false; }, CANCEL_AGAIN_MS);
   });
   if (cancels.size > 500) cancels.clear();
   cancels.set(id, button);
