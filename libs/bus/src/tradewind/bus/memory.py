@@ -60,6 +60,16 @@ class MemoryBus:
             self._publish_waits += 1
             await admission.wait()
 
+    def publish_now(self, topic: Topic, key: str, payload: Payload) -> None:
+        """Publish on the market-data plane from a callback: this transport has no reason to wait there.
+
+        Raises:
+            BusClosed, ValueError: see ``publish``; ValueError too for a topic of the order plane, which may wait.
+        """
+        if topic.plane is not Plane.MARKET_DATA:
+            raise ValueError(f"topic {topic.name} is of the order plane; await publish() instead")
+        self._market_channel(topic).publish(key, payload)
+
     async def subscribe(
         self, topic: Topic, *, group: str | None = None, start: Start = Start.LATEST, capacity: int = 4096
     ) -> Subscription:

@@ -1,0 +1,193 @@
+"""The feed of one venue: its batches to the bus, its state to health, its counters to the metrics.
+
+``on_records`` runs in the socket's callback and does only what must be done per read. Everything else is done by
+``tick``, a few times a second, between two reads: the books are then exactly as of the last batch that was published.
+"""
+
+import collections
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from tradewind.model.identifiers import InstrumentId, Venue
+from tradewind.model.instruments import Instrument
+from tradewind.runtime.service import ServiceContext
+from tradewind.services.market_data.last_seen import LastSeen
+from tradewind.services.market_data.publishing import MarketPublisher
+from tradewind.services.market_data.settings import MarketDataSettings
+from tradewind.venue.adapter import MarketDataClient
+from tradewind.wire.events import FeedStatusChanged
+from tradewind.wire.market_batches import MarketBatch
+from tradewind.wire.market_records import RecordArray
+from tradewind.wire.messages import EventIds
+from tradewind.wire.topics import MD_STATUS, market_events
+from tradewind_native.order_book import OrderBook
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter
+
+MAX_RECENT_BATCHES: Final = 16_384
+_NS_PER_S: Final = 1_000_000_000
+
+
+class FeedStatistics(Protocol):
+    """Counters that an adapter keeps."""
+
+    frames: int
+    malformed: int
+    unknown: int
+    out_of_order: int
+    gaps: int
+    snapshots: int
+    connections: int
+    stale: int
+
+
+class FeedClient(MarketDataClient, Protocol):
+    """What this service wants of an adapter beyond ``MarketDataClient``."""
+
+    @property
+    def statistics(self) -> FeedStatistics: ...
+    @property
+    def compared(self) -> int: ...
+    @property
+    def equal(self) -> int: ...
+    @property
+    def first_difference(self) -> str | None: ...
+    def book(self, instrument_id: InstrumentId) -> OrderBook: ...
+    def in_sync(self, instrument_id: InstrumentId) -> bool: ...
+    async def close(self) -> None: ...
+
+
+class VenueFeed:
+    """See the module; it is the ``FeedHandler`` of the adapter."""
+
+    def __init__(
+        self, context: ServiceContext, client: FeedClient, instruments: Sequence[Instrument], publisher: MarketPublisher
+    ) -> None:
+        settings: MarketDataSettings = context.settings
+        self._context = context
+        self._client = client
+        self._ids = [instrument.instrument_id for instrument in instruments]
+        self._venue = Venue(context.platform.venue)
+        self._topic = market_events(self._venue)
+        self._key = str(self._venue)
+        self._publisher = publisher
+        self._publish = publisher.publish
+        self._depth = settings.snapshot_depth
+        self._snapshot_interval_ns = int(settings.snapshot_interval_s * _NS_PER_S)
+        self._event_ids = EventIds()
+        self._last_seen = LastSeen(instruments)
+        self._recent: collections.deque[RecordArray] = collections.deque(maxlen=MAX_RECENT_BATCHES)
+        self._states: dict[InstrumentId, str] = dict.fromkeys(self._ids, "CONNECTING")
+        self._published_records = 0
+        self._ts_event = 0
+        self._snapshot_ts_event: dict[InstrumentId, int] = {}
+        self._snapshot_time: dict[InstrumentId, int] = {}
+        self._said_difference = False
+        self._latency = context.metrics.latency("receive_to_publish", "First byte seen to batch on the bus")
+        self._counted: dict[str, float] = {}
+        self._counters = self._make_counters()
+        self._in_sync_gauge = context.metrics.gauge("books_in_sync", "Books that are right now")
+
+    # -- from the adapter ------------------------------------------------------------------------------------------
+
+    def on_records(self, records: RecordArray) -> None:
+        """One batch to the bus."""
+        self._publish(self._topic, self._key, MarketBatch(self._venue, records))
+        self._published_records += len(records)
+        self._recent.append(records)
+        self._latency.record(time.time_ns() - records["ts_recv"].item(0))
+
+    def on_feed_status(self, instrument_id: InstrumentId | None, state: str, detail: str) -> None:
+        """The state of one instrument's feed, or of the whole connection."""
+        context, now = self._context, time.time_ns()
+        log = context.log.warning if state in ("GAP", "STALE", "DISCONNECTED") else context.log.info
+        log("feed", instrument=instrument_id or "all", state=state, detail=detail)
+        message = FeedStatusChanged(
+            event_id=self._event_ids(),
+            correlation_id=f"feed:{self._venue}",
+            causation_id="",
+            ts_event=now,
+            ts_init=now,
+            venue=self._venue,
+            instrument_id=instrument_id,
+            state=state,
+            detail=detail,
+        )
+        self._publisher.publish(MD_STATUS, instrument_id or self._key, message)
+        for each in [instrument_id] if instrument_id else self._ids:
+            self._states[each] = state
+        self._tell_health(detail)
+
+    # -- a few times a second --------------------------------------------------------------------------------------
+
+    async def tick(self) -> None:
+        """Counters, snapshots for late joiners, last values."""
+        self.count()
+        batches = list(self._recent)
+        self._recent.clear()
+        if batches:
+            self._ts_event = max(self._ts_event, batches[-1]["ts_event"].item(-1))
+        for instrument_id in self._ids:
+            self._maybe_snapshot(instrument_id)
+        if changed := self._last_seen.update(batches):
+            await self._context.last_values.put_many(changed)
+
+    def count(self) -> None:
+        """Bring the metrics up to the adapter's own counters."""
+        for name, (counter, value) in self._counters.items():
+            now = value()
+            if now > (before := self._counted.get(name, 0)):
+                counter.inc(now - before)
+                self._counted[name] = now
+        self._in_sync_gauge.set(sum(self._client.in_sync(each) for each in self._ids))
+        if (difference := self._client.first_difference) is not None and not self._said_difference:
+            self._said_difference = True
+            self._context.log.error("the book differs from the exchange's own ticker", first=difference)
+
+    def _maybe_snapshot(self, instrument_id: InstrumentId) -> None:
+        """Publish the book in the ordered stream, so that whoever has none or lost it begins here."""
+        if not self._client.in_sync(instrument_id):
+            self._snapshot_ts_event.pop(instrument_id, None)
+            return
+        now = time.time_ns()
+        if (last := self._snapshot_ts_event.get(instrument_id)) is None:
+            # The adapter has just published its own snapshot of the book.
+            self._snapshot_ts_event[instrument_id], self._snapshot_time[instrument_id] = self._ts_event, now
+            return
+        interval = self._snapshot_interval_ns
+        if self._ts_event - last < interval and now - self._snapshot_time[instrument_id] < interval:
+            return
+        self._snapshot_ts_event[instrument_id], self._snapshot_time[instrument_id] = self._ts_event, now
+        records = self._client.book(instrument_id).snapshot_records(self._ts_event or now, now, self._depth)
+        self._publish(self._topic, self._key, MarketBatch(self._venue, records))
+        self._published_records += len(records)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _tell_health(self, detail: str) -> None:
+        waiting = [f"{each} is {state}" for each, state in self._states.items() if state != "LIVE"]
+        if not waiting:
+            self._context.health.set_ready()
+        else:
+            self._context.health.set_not_ready(f"{', '.join(waiting[:5])} ({detail})")
+
+    def _make_counters(self) -> "dict[str, tuple[Counter, Callable[[], float]]]":
+        client, statistics = self._client, self._client.statistics
+        sources: dict[str, tuple[str, Callable[[], float]]] = {
+            "market_records": ("Market records published", lambda: self._published_records),
+            "market_dropped_records": ("Records that a slow bus cost", lambda: self._publisher.dropped_records),
+            "input_frames": ("Messages received from the venue", lambda: statistics.frames),
+            "input_malformed": ("Messages that could not be read", lambda: statistics.malformed),
+            "input_unknown": ("Messages of an unknown kind", lambda: statistics.unknown),
+            "input_out_of_order": ("Depth updates that came late or twice", lambda: statistics.out_of_order),
+            "book_gaps": ("Holes in the depth updates", lambda: statistics.gaps),
+            "book_snapshots": ("Depth snapshots taken", lambda: statistics.snapshots),
+            "book_compared": ("Books compared with the ticker of the same update", lambda: client.compared),
+            "book_equal": ("Comparisons that were equal", lambda: client.equal),
+            "feed_connections": ("Connections made to the venue's streams", lambda: statistics.connections),
+            "feed_stale": ("Connections given up because nothing came", lambda: statistics.stale),
+        }
+        metrics: Any = self._context.metrics
+        return {name: (metrics.counter(name, text), value) for name, (text, value) in sources.items()}
