@@ -96,6 +96,14 @@ def test_cancel_answers_what_rested() -> None:
     assert orders.best(BUY) is None
 
 
+def test_fills_are_whole_steps_of_our_size() -> None:
+    orders = PassiveOrders(size_step=10)
+    orders.add(1, BUY, PRICE, 50, queue_ahead=3, as_of=0)
+    assert orders.on_trade(PRICE, 12, SELL) == []
+    assert orders.on_trade(PRICE, 27, SELL) == [(1, PRICE, 20, 30)]
+    assert orders.on_opposite(SELL, PRICE, 19) == [(1, PRICE, 10, 20)]
+
+
 @pytest.mark.parametrize(("side", "size", "ahead"), [(3, 1, 0), (BUY, 0, 0), (BUY, 1, -1)])
 def test_what_cannot_rest_is_refused(side: int, size: int, ahead: int) -> None:
     with pytest.raises(ValueError, match="cannot rest"):

@@ -13,8 +13,8 @@ these alone follows what our order would have got at least, by these rules:
    size.
 5. An opposite best price at or through ours would have traded with us: it fills us up to the size displayed there.
 
-One trade's size, and one displayed size, is given out once over all our orders, in price-time priority. A fill is at
-our own price, as maker. So the estimate is never better than the recording allows: what is ahead of us here is never
+One trade's size, and one displayed size, is given out once over all our orders, in price-time priority, in whole steps
+of the size that we may trade. A fill is at our own price, as maker. So the estimate is never better than the recording allows: what is ahead of us here is never
 less than what was ahead of us in the real queue (rule 3 is the pessimistic reading of a cancel).
 
 What it leaves out: our orders do not move the recorded market, and a display may be as old as the feed's own interval
@@ -56,18 +56,22 @@ class QueuePosition:
         """Rule 3: no more can be ahead than is displayed."""
         self.queue_ahead = min(self.queue_ahead, displayed)
 
-    def take(self, volume: int) -> int:
-        """Rule 2: let ``volume`` trade at our price; answers how much of it filled us."""
-        filled = min(self.remaining, max(0, volume - self.queue_ahead))
+    def take(self, volume: int, step: int = 1) -> int:
+        """Rule 2: let ``volume`` trade at our price; answers how much of it filled us, in whole steps."""
+        filled = min(self.remaining, max(0, volume - self.queue_ahead) // step * step)
         self.queue_ahead = max(0, self.queue_ahead - volume)
         self.remaining -= filled
         return filled
 
 
 class PassiveOrders:
-    """All our resting orders of one instrument in price-time priority, and the rules over them."""
+    """All our resting orders of one instrument in price-time priority, and the rules over them.
 
-    def __init__(self) -> None:
+    ``size_step`` is the size increment of our orders: public sizes may be finer than that.
+    """
+
+    def __init__(self, size_step: int = 1) -> None:
+        self._size_step = size_step
         self._positions: dict[int, QueuePosition] = {}
         self._arrivals = 0
         # Sorted by (price key, arrival): the order that trades first comes first.
@@ -126,7 +130,7 @@ class PassiveOrders:
                 break
             if position.price != price:
                 position.queue_ahead = 0
-            filled = position.take(size)
+            filled = position.take(size, self._size_step)
             size -= filled
             if filled:
                 fills.append(self._filled(position, filled))
@@ -149,6 +153,7 @@ class PassiveOrders:
     def on_opposite(self, side: int, price: int, available: int) -> list[PassiveFill]:
         """Rule 5: the side opposite to ours, ``side``, displays ``available`` at ``price``."""
         fills: list[PassiveFill] = []
+        available = available // self._size_step * self._size_step
         for position in self._reached(_other(side), price):
             if available <= 0:
                 break

@@ -1,0 +1,214 @@
+"""Puts the venue together and runs it: record, markets, exchange, HTTP and WebSocket on one port.
+
+Owns the tasks: the record's writer, one flow for each symbol or one replay, and the expiry of listen keys. If one fails
+the venue ends with its error; the record then tells the next run what is true.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+from structlog.typing import FilteringBoundLogger
+
+from tradewind.model.identifiers import InstrumentId
+from tradewind.runtime.refusals import PortTaken, StartRefused, is_address_in_use
+from tradewind.services.sim_venue.accounts import parse_balances
+from tradewind.services.sim_venue.capture import check_capture
+from tradewind.services.sim_venue.exchange import Exchange, FeeRates
+from tradewind.services.sim_venue.flow import FlowGenerator
+from tradewind.services.sim_venue.flow_market import FlowMarket
+from tradewind.services.sim_venue.flow_running import run_flow
+from tradewind.services.sim_venue.ledger_file import LedgerFile
+from tradewind.services.sim_venue.listings import Listing, listings_of
+from tradewind.services.sim_venue.rate_limits import RateLimits
+from tradewind.services.sim_venue.replay_matching import ReplayMarket
+from tradewind.services.sim_venue.replaying import ReplayPlayer
+from tradewind.services.sim_venue.rest import RestServer, endpoints
+from tradewind.services.sim_venue.rest_account import AccountEndpoints, fee_rate
+from tradewind.services.sim_venue.rest_public import PublicEndpoints, PublicSource
+from tradewind.services.sim_venue.settings import Settings
+from tradewind.services.sim_venue.signing import KeyRing
+from tradewind.services.sim_venue.streams import StreamHub
+from tradewind.services.sim_venue.user_streams import UserStreams
+from tradewind.wire.market_records import instrument_number
+
+ACCOUNT: Final = "main"
+PORT_VARIABLE: Final = "TRADEWIND_SIM_VENUE_PORT"
+LEDGER_NAME: Final = "sim-venue.sqlite3"
+NUMBERS_OF_A_RUN: Final = 1_000_000_000
+"""Update and trade ids that each run of the flow sets aside, so that no run ever repeats one."""
+_SHUTDOWN_TIMEOUT_S: Final = 0.5
+
+
+class SimVenue:
+    """One simulated exchange. ``ready`` is set once ``port`` listens; ``finished`` when a replay has ended."""
+
+    def __init__(
+        self, settings: Settings, data_dir: Path, api_key: str, api_secret: str, log: FilteringBoundLogger
+    ) -> None:
+        """Open the record and make the markets.
+
+        Raises:
+            StartRefused: a setting, the capture or the record cannot be used.
+        """
+        self.ready = asyncio.Event()
+        self.port = 0
+        self._settings = settings
+        self._log = log
+        self._listings = listings_of(settings.symbols)
+        deposits = parse_balances(settings.initial_balances)
+        self._check_replay()
+        self.hub = StreamHub(settings, log)
+        self._users = UserStreams(self.hub, settings.listen_key_lifetime_s, now_ms)
+        self._limits = RateLimits(settings.request_weight_per_minute, settings.orders_per_10_s)
+        self._keys = KeyRing()
+        self._keys.add(ACCOUNT, api_key, api_secret)
+        self._rest = RestServer(self._keys, self._limits, now_ms, log)
+        self._sources: dict[str, PublicSource] = {}
+        self._flows: list[FlowMarket] = []
+        self.player: ReplayPlayer | None = None
+        self.ledger = LedgerFile(data_dir / LEDGER_NAME)
+        self._state = self.ledger.load()
+        self.exchange = Exchange(
+            self._listings,
+            self._state.balances,
+            FeeRates(fee_rate(settings.maker_fee_rate), fee_rate(settings.taker_fee_rate)),
+            self.ledger.append,
+            now_ms,
+            next_order_id=self._state.next_order_id,
+            next_trade_id=self._state.next_trade_id,
+            max_open_orders=settings.max_open_orders,
+        )
+        if not self._state.balances.holdings:
+            self.exchange.deposit(ACCOUNT, deposits)
+        for listing in self._listings.values():
+            self._list(listing)
+
+    async def run(self, host: str) -> None:
+        """Serve until cancelled.
+
+        Raises:
+            StartRefused: the port is taken or the host is not this machine's.
+            LedgerFailed: the record cannot be written any more.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.ledger.run(self._users.deliver), name="sim-venue.ledger")
+            restored = self.exchange.restore(self._state.open_orders, expire=self._settings.mode == "replay")
+            await self.ledger.written(restored or None)
+            tasks.create_task(self._users.expire(), name="sim-venue.listen-keys")
+            for market in self._flows:
+                flow = run_flow(market, self._room, self._settings.duration_s)
+                tasks.create_task(flow, name=f"sim-venue.flow.{market.listing.symbol}")
+            if self.player is not None:
+                tasks.create_task(self.player.count(), name="sim-venue.count")
+                tasks.create_task(self.player.run(), name="sim-venue.replay")
+            await self._serve(host)
+
+    def status(self) -> dict[str, Any]:
+        """What ``GET /sim/v1/status`` answers."""
+        play = self.player.status if self.player is not None else None
+        return {
+            "mode": self._settings.mode,
+            "state": play.state if play is not None else "playing",
+            "ended": play.ended if play is not None else False,
+            "error": play.error if play is not None else "",
+            "frames": play.frames if play is not None else 0,
+            "frames_sent": play.frames_sent if play is not None else 0,
+            "frames_total": play.frames_total if play is not None else None,
+            "malformed": play.malformed if play is not None else 0,
+            "unknown": play.unknown if play is not None else 0,
+            "gaps": play.gaps if play is not None else 0,
+            "flow_events": sum(market.events for market in self._flows),
+            "open_orders": len(self.exchange.open_orders),
+            "stream_clients": self.hub.clients,
+            "slow_clients_cut": self.hub.slow_clients_cut,
+            "requests": self._rest.requests,
+            "refused": self._rest.refused,
+        }
+
+    def _check_replay(self) -> None:
+        if self._settings.mode != "replay":
+            return
+        if len(self._listings) != 1:
+            raise StartRefused("a replay has one symbol: set TRADEWIND_SIM_VENUE_SYMBOLS to the one of the capture")
+        check_capture(self._settings.capture)
+
+    def _list(self, listing: Listing) -> None:
+        if self._settings.mode == "replay":
+            self._list_replay(listing)
+        else:
+            self._list_flow(listing)
+
+    def _list_replay(self, listing: Listing) -> None:
+        number = instrument_number(InstrumentId(f"{listing.symbol}.SIM"))
+        market = ReplayMarket(listing, number, self.exchange.on_fill)
+        self.player = ReplayPlayer(self._settings, market, number, self.hub, self._room, self._log)
+        self.exchange.markets[listing.symbol] = market
+        self._sources[listing.symbol] = PublicSource(self.player.snapshot, market.best, lambda: market.trades)
+
+    def _list_flow(self, listing: Listing) -> None:
+        market = FlowMarket(
+            listing,
+            FlowGenerator(listing, self._settings.seed, self._settings.events_per_s),
+            partial(self._publish, listing.stream),
+            self.exchange.on_fill,
+            start_ms=now_ms(),
+            first_update_id=self.ledger.reserve(f"update-{listing.symbol}", NUMBERS_OF_A_RUN),
+            first_trade_id=self.ledger.reserve(f"trade-{listing.symbol}", NUMBERS_OF_A_RUN),
+        )
+        market.open()
+        self._flows.append(market)
+        self.exchange.markets[listing.symbol] = market
+        self._sources[listing.symbol] = PublicSource(market.snapshot, market.best, lambda: market.trades)
+
+    def _publish(self, symbol: str, kind: str, event: bytes) -> None:
+        self.hub.publish(f"{symbol}@{kind}", event)
+
+    async def _room(self) -> None:
+        if self.ledger.overfull:
+            await self.ledger.written()
+
+    async def _serve(self, host: str) -> None:
+        runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+        await runner.setup()
+        try:
+            await self._listen(runner, host)
+            self.port = int(runner.addresses[0][1])
+            self.ready.set()
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self.hub.close()
+            await runner.cleanup()
+
+    async def _listen(self, runner: web.AppRunner, host: str) -> None:
+        try:
+            await web.TCPSite(runner, host, self._settings.port).start()
+        except OSError as error:
+            if is_address_in_use(error):
+                raise PortTaken(self._settings.port, PORT_VARIABLE) from error
+            raise StartRefused(f"{PORT_VARIABLE}={self._settings.port}: cannot listen on {host}: {error}") from error
+
+    def _application(self) -> web.Application:
+        app = web.Application(client_max_size=self._settings.max_body_bytes)
+        public = PublicEndpoints(self.exchange, self._sources, self._limits)
+        account = AccountEndpoints(self.exchange, self.ledger, self._users, self._limits)
+        app.add_routes([self._rest.route(endpoint) for endpoint in endpoints(public, account)])
+        stream: Callable[[web.Request], Awaitable[web.StreamResponse]] = self.hub.serve
+        app.add_routes([web.get(path, stream) for path in ("/ws", "/ws/{stream:.+}", "/stream")])
+        app.add_routes(
+            [web.get("/sim/v1/status", self._show_status), web.route("*", "/{path:.*}", self._rest.no_such_path)]
+        )
+        return app
+
+    async def _show_status(self, _request: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(self.status()), content_type="application/json")
+
+
+def now_ms() -> int:
+    """The venue's clock: ms since the epoch, UTC."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,48 @@
+"""Settings of the simulated venue. Each is ``TRADEWIND_SIM_VENUE_<FIELD>``."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the simulated exchange lists, plays and allows. See ``service.toml`` for each in words."""
+
+    port: int = 8081
+    mode: Literal["flow", "replay"] = "flow"
+    capture: Path = Path()
+    speed: float = 1.0
+    duration_s: float = 0.0
+    seed: int = 1
+    symbols: str = "BTCUSDT"
+    events_per_s: float = 400.0
+    api_key: str = ""
+    api_secret: str = ""
+    initial_balances: str = "BTC=10,USDT=1000000"
+    maker_fee_rate: Decimal = Decimal("0.001")
+    taker_fee_rate: Decimal = Decimal("0.001")
+    request_weight_per_minute: int = 60_000
+    orders_per_10_s: int = 5_000
+    max_open_orders: int = 200
+    max_body_bytes: int = 16_384
+    max_connections: int = 300
+    max_streams_per_connection: int = 1_024
+    max_buffered_bytes: int = 4_194_304
+    slow_client_s: float = 10.0
+    ping_every_s: float = 20.0
+    listen_key_lifetime_s: float = 3_600.0
+    snapshot_wait_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work together. Raises ValueError in words."""
+        if self.mode == "replay" and self.capture == Path():
+            raise ValueError("mode replay needs a capture: set TRADEWIND_SIM_VENUE_CAPTURE")
+        if self.speed < 0 or self.duration_s < 0:
+            raise ValueError("speed and duration_s must not be negative; 0 means as fast as possible, and no limit")
+        if not 0 < self.events_per_s <= 100_000:
+            raise ValueError("events_per_s must be above 0 and at most 100000")
+        for rate in (self.maker_fee_rate, self.taker_fee_rate):
+            if not 0 <= rate < 1 or rate != rate.quantize(Decimal("1e-8")):
+                raise ValueError("a fee rate is from 0 to below 1 with at most 8 decimals, such as 0.001")
