@@ -166,6 +166,20 @@ def test_a_gap_on_one_instrument_hides_the_depth_of_all() -> None:
     assert not state.markets[other].synced
 
 
+def test_a_feed_that_lost_its_book_shows_none_until_its_next_snapshot() -> None:
+    state = ViewState(api_settings())
+    state.define(instrument_named(BTCUSDT))
+    whole = np.concatenate(snapshot([(100, 10**8)], [(101, 10**8)]))
+    state.apply_records(whole)
+    state.apply_records(record(RecordKind.CLEAR, flags=RecordFlag.GAP | RecordFlag.LAST))
+    assert not state.markets[BTCUSDT].synced
+    state.apply_records(record(RecordKind.LEVEL, RecordSide.BUY, 99, 10**8))
+    assert state.markets[BTCUSDT].book_view(5)["bids"] == []
+    whole["flags"][0] |= RecordFlag.GAP
+    state.apply_records(whole)
+    assert state.markets[BTCUSDT].book_view(5)["bids"] == [("1.00", "1.00000000")]
+
+
 def test_one_frame_serves_all_who_look_at_the_same() -> None:
     state = ViewState(api_settings())
     state.define(instrument_named(BTCUSDT))

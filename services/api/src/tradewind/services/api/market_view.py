@@ -62,8 +62,11 @@ class MarketView:
         self.book_revision = self._revisions.next()
 
     def _apply_book(self, records: RecordArray, kinds: RecordArray) -> None:
-        gaps = np.flatnonzero(records["flags"] & RecordFlag.GAP)
-        clears = np.flatnonzero(kinds == RecordKind.CLEAR)
+        flags = records["flags"]
+        gaps = np.flatnonzero(flags & RecordFlag.GAP)
+        # A CLEAR with a gap and no snapshot says that the feed lost its book: its levels come later, after another one.
+        is_lost = (flags & (RecordFlag.GAP | RecordFlag.SNAPSHOT)) == RecordFlag.GAP
+        clears = np.flatnonzero((kinds == RecordKind.CLEAR) & ~is_lost)
         first = int(clears[-1]) if clears.size else 0
         if gaps.size and int(gaps[-1]) > (first if clears.size else -1):
             self.lose_sync()
