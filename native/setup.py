@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import Cython
 import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -30,7 +31,7 @@ def simdjson_folder() -> str:
 
 
 def extension(module: str, simdjson: str) -> Extension:
-    """One extension module; its C++ is generated beside the .pyx and ignored by git."""
+    """One extension module; its C++ is generated into the build folder."""
     sources = [f"src/{PACKAGE}/{module}.pyx"]
     if module == "binance":
         # setuptools names the object after the source, which must lie under the project to stay in the build folder.
@@ -74,6 +75,8 @@ def main() -> None:
             [extension(module, simdjson) for module in MODULES],
             include_path=["src"],
             nthreads=workers,
+            # By version: C++ generated from one numpy's declarations does not compile with another one's headers.
+            build_dir=f"build/cython-{Cython.__version__}-numpy-{np.__version__}",
             compiler_directives={
                 "language_level": "3",
                 "boundscheck": False,
