@@ -86,6 +86,7 @@ def environment(options: DemoOptions, data_dir: Path, environ: Mapping[str, str]
             f"{venue}MODE": "replay",
             f"{venue}CAPTURE": str(options.replay.absolute()),
             f"{venue}SPEED": str(options.speed),
+            f"{venue}HOLD": "true",
         }
     if options.seed is not None:
         added[f"{venue}SEED"] = str(options.seed)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from tradewind.model.identifiers import AccountId
+from tradewind.runtime.demo.venue_progress import VenueStatus
 from tradewind.runtime.metrics import LatencyRecorder, ProcessMetrics, process_metrics
 from tradewind.runtime.settings import PlatformSettings
 from tradewind.runtime.venue_connecting import execution_client_of
@@ -34,16 +35,21 @@ class RunTimes:
 
 
 async def make_report(
-    platform: PlatformSettings, database: Database, times: RunTimes, metrics: ProcessMetrics = process_metrics
+    platform: PlatformSettings,
+    database: Database,
+    venue: VenueStatus,
+    times: RunTimes,
+    metrics: ProcessMetrics = process_metrics,
 ) -> dict[str, Any]:
     """All figures of a run that has come to rest.
 
     Raises:
         DatabaseUnavailable, VenueError: a store or the venue could not be asked.
     """
-    frames = int(metrics.total("venue_frames"))
+    frames, feed = venue.frames, "market-data"
+    unread = {name: int(metrics.total(f"input_{name}", service=feed)) for name in ("malformed", "unknown")}
     return {
-        "input": {"frames": frames, "malformed": int(metrics.total("venue_malformed_lines"))},
+        "input": {"frames": frames, "malformed": venue.malformed, "feed": unread},
         "book": {name: int(metrics.total(f"book_{name}")) for name in ("compared", "equal", "gaps")},
         "trades": int(metrics.total("market_trades")),
         "quotes": int(metrics.total("market_quotes")),
