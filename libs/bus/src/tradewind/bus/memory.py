@@ -68,7 +68,12 @@ class MemoryBus:
         """
         if topic.plane is not Plane.MARKET_DATA:
             raise ValueError(f"topic {topic.name} is of the order plane; await publish() instead")
-        self._market_channel(topic).publish(key, payload)
+        channel = self._channels.get(topic.name)
+        if channel is None or channel.topic is not topic:
+            channel = self._channel(topic)
+        elif self._closed:
+            raise BusClosed(_CLOSED)
+        channel.publish(key, payload)
 
     async def subscribe(
         self, topic: Topic, *, group: str | None = None, start: Start = Start.LATEST, capacity: int = 4096
