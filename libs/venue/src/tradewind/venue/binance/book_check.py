@@ -2,10 +2,9 @@
 
 The bookTicker and the depth stream carry the same update ids. Whenever a depth update ends at an id at which a ticker
 was given too, both must say the same best prices and sizes. Either may come first, so tickers wait for the book and
-the last few tops of the book wait for tickers; both waits are bounded.
+the latest tops of the book wait for tickers; both waits are bounded.
 """
 
-import collections
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -15,7 +14,7 @@ from tradewind.wire.market_records import RecordArray
 from tradewind_native.order_book import OrderBook
 
 MAX_WAITING_TICKERS: Final = 4_096
-KEPT_TOPS: Final = 16
+KEPT_TOPS: Final = 64
 _WORDS: Final = 8  # of int64 in a market record
 _PRICE: Final = 2
 _SIZE: Final = 3
@@ -37,7 +36,8 @@ class BookCheck:
         """What the first unequal comparison was, for the log."""
         # A ticker waits as a view of its batch: most are never compared, and reading four numbers costs more than all.
         self._tickers: dict[int, tuple[Words, int]] = {}
-        self._tops: collections.deque[tuple[int, Top]] = collections.deque(maxlen=KEPT_TOPS)
+        self._tops: dict[int, Top] = {}
+        self._final = 0
 
     def on_snapshot(self, records: RecordArray) -> None:
         """The book is what a snapshot says; ``records`` hold its CLEAR and LEVEL records."""
@@ -52,23 +52,26 @@ class BookCheck:
 
     def on_ticker(self, words: Words, offset: int, update_id: int) -> None:
         """A ticker whose bid record begins at ``offset`` of ``words``."""
-        for known, top in self._tops:
-            if known == update_id:
-                self._compare(update_id, top, _ticker_top(words, offset))
-                return
-        self._tickers[update_id] = (words, offset)
-        if len(self._tickers) > MAX_WAITING_TICKERS:
-            del self._tickers[next(iter(self._tickers))]
+        if update_id > self._final:
+            if len(self._tickers) >= MAX_WAITING_TICKERS:
+                self._tickers.clear()  # no update has come for a long time: none of these will be met
+            self._tickers[update_id] = (words, offset)
+        elif (top := self._tops.get(update_id)) is not None:
+            self._compare(update_id, top, _ticker_top(words, offset))
 
     def lose(self) -> None:
         """The book is void until the next snapshot."""
         self.book.clear()
+        self._final = 0
         self._tickers.clear()
         self._tops.clear()
 
     def _look_back(self, final: int) -> None:
         top = self._top()
-        self._tops.append((final, top))
+        self._final = final
+        if len(self._tops) >= KEPT_TOPS:
+            self._tops.clear()
+        self._tops[final] = top
         tickers = self._tickers
         if not tickers:
             return

@@ -36,6 +36,7 @@ MAX_BATCH_RECORDS: Final = 8_192
 """A snapshot is handed on in batches of at most this many records."""
 _DEPTH: Final = int(FrameKind.DEPTH)
 _TICKER: Final = int(FrameKind.TICKER)
+_TRADE: Final = int(FrameKind.TRADE)
 _TEXT: Final = WSMsgType.TEXT
 
 
@@ -44,6 +45,8 @@ class FeedStatistics:
     """Counters of one market data client since it was made."""
 
     frames: int = 0  # text messages received, whatever they were
+    trades: int = 0  # handed on
+    tickers: int = 0  # handed on, two records each
     malformed: int = 0
     unknown: int = 0
     out_of_order: int = 0  # depth updates that were repeated or came late
@@ -129,8 +132,11 @@ class MarketSession(WSListener):
             self._log_once("unknown", error)
             return
         if kind == _TICKER:
+            self._statistics.tickers += 1
             feed = self._feeds[decoder.instrument]
             self._to_check.append((feed, self._parted + start, 0, decoder.final_update_id))
+        elif kind == _TRADE:
+            self._statistics.trades += 1
         elif kind == _DEPTH:
             self._on_depth(start)
 

@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import numpy as np
-
 from tradewind.model.identifiers import InstrumentId, Venue
 from tradewind.model.instruments import Instrument
 from tradewind.runtime.service import ServiceContext
@@ -20,7 +18,7 @@ from tradewind.services.market_data.settings import MarketDataSettings
 from tradewind.venue.adapter import MarketDataClient
 from tradewind.wire.events import FeedStatusChanged
 from tradewind.wire.market_batches import MarketBatch
-from tradewind.wire.market_records import RecordArray, RecordKind
+from tradewind.wire.market_records import RecordArray
 from tradewind.wire.messages import EventIds
 from tradewind.wire.topics import MD_STATUS, market_events
 from tradewind_native.order_book import OrderBook
@@ -36,6 +34,8 @@ class FeedStatistics(Protocol):
     """Counters that an adapter keeps."""
 
     frames: int
+    trades: int
+    tickers: int
     malformed: int
     unknown: int
     out_of_order: int
@@ -82,7 +82,7 @@ class VenueFeed:
         self._last_seen = LastSeen(instruments)
         self._recent: collections.deque[RecordArray] = collections.deque(maxlen=MAX_RECENT_BATCHES)
         self._states: dict[InstrumentId, str] = dict.fromkeys(self._ids, "CONNECTING")
-        self._published_records = self._published_trades = self._published_quotes = 0
+        self._published_records = 0
         self._ts_event = 0
         self._snapshot_ts_event: dict[InstrumentId, int] = {}
         self._snapshot_time: dict[InstrumentId, int] = {}
@@ -98,9 +98,6 @@ class VenueFeed:
         """One batch to the bus."""
         self._publish(self._topic, self._key, MarketBatch(self._venue, records))
         self._published_records += len(records)
-        counts = np.bincount(records["kind"], minlength=len(RecordKind) + 1)
-        self._published_trades += int(counts[RecordKind.TRADE])
-        self._published_quotes += int(counts[RecordKind.TOP_OF_BOOK]) // 2
         self._recent.append(records)
         self._latency.record(time.time_ns() - records["ts_recv"].item(0))
 
@@ -182,8 +179,8 @@ class VenueFeed:
         client, statistics = self._client, self._client.statistics
         sources: dict[str, tuple[str, Callable[[], float]]] = {
             "market_records": ("Market records published", lambda: self._published_records),
-            "market_trades": ("Trades published", lambda: self._published_trades),
-            "market_quotes": ("Best bid and ask pairs published", lambda: self._published_quotes),
+            "market_trades": ("Trades published", lambda: statistics.trades),
+            "market_quotes": ("Best bid and ask pairs published", lambda: statistics.tickers),
             "market_dropped_records": ("Records that a slow bus cost", lambda: self._publisher.dropped_records),
             "input_frames": ("Messages received from the venue", lambda: statistics.frames),
             "input_malformed": ("Messages that could not be read", lambda: statistics.malformed),
