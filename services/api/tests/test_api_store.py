@@ -79,6 +79,18 @@ def fill(number: int) -> FillRow:
     )
 
 
+def equity_point(second: int) -> EquityPoint:
+    return EquityPoint(
+        ts=NOW + second * 1_000_000_000,
+        account_id=ACCOUNT,
+        strategy_id=STRATEGY,
+        currency="USDT",
+        realized_pnl=Decimal(second),
+        unrealized_pnl=Decimal("0.5"),
+        fees=Decimal("0.1"),
+    )
+
+
 @pytest.fixture
 async def lease(database: Database) -> Lease:
     taken = await LeaseRepository(database).acquire("execution:test", "test")
@@ -166,6 +178,7 @@ async def test_a_fresh_start_knows_the_past(database: Database, lease: Lease) ->
     )
     await InstrumentRepository(database).register([instrument_named(BTCUSDT)])
     await TradingStateRepository(database).set("firm", TradingState.HALTED, actor="anna", why="drill")
+    await EquityRepository(database).insert([equity_point(second) for second in range(3)])
     async with running_api(database, api_settings()) as api:
         page = await api.eventually("/api/v1/orders?status=open", lambda body: bool(body["orders"]))
         assert [one["client_order_id"] for one in page["orders"]] == ["ema-cross-1-0001"]
@@ -174,6 +187,9 @@ async def test_a_fresh_start_knows_the_past(database: Database, lease: Lease) ->
         assert (state["scope"], state["state"], state["actor"]) == ("firm", "HALTED", "anna")
         [held] = await api.eventually("/api/v1/positions", bool)
         assert held["signed_size"] == "0.00100000"
+        async with api.http.ws_connect(api.origin + "/api/v1/stream") as stream:
+            snapshot = (await stream.receive_json())["data"]
+        assert [point["net_pnl"] for point in snapshot["equity_points"]] == ["0.40", "1.40", "2.40"]
 
 
 async def test_an_order_of_before_the_start_is_read_when_an_event_names_it(
@@ -189,19 +205,7 @@ async def test_an_order_of_before_the_start_is_read_when_an_event_names_it(
 
 
 async def test_the_equity_curve_is_oldest_first(database: Database, stored_api: RunningApi) -> None:
-    points = [
-        EquityPoint(
-            ts=NOW + second * 1_000_000_000,
-            account_id=ACCOUNT,
-            strategy_id=STRATEGY,
-            currency="USDT",
-            realized_pnl=Decimal(second),
-            unrealized_pnl=Decimal("0.5"),
-            fees=Decimal("0.1"),
-        )
-        for second in range(5)
-    ]
-    await EquityRepository(database).insert(points)
+    await EquityRepository(database).insert([equity_point(second) for second in range(5)])
     _, curve = await stored_api.get("/api/v1/equity/curve?strategy_id=ema-cross&limit=3")
     assert [point["net_pnl"] for point in curve] == ["2.40", "3.40", "4.40"]
 

@@ -68,6 +68,17 @@ def test_a_tail_tells_each_item_once_and_keeps_the_newest(batches: list[list[int
     assert list(tail) == [item for batch in batches for item in batch][-capacity:]
 
 
+def test_the_past_is_put_before_the_present_as_far_as_there_is_room() -> None:
+    revisions = Revisions()
+    tail: Tail[int] = Tail(revisions, 4)
+    tail.extend([10, 11])
+    seen = revisions.now
+    tail.put_before([1, 2, 3])
+    assert list(tail) == [2, 3, 10, 11]
+    assert tail.since(seen) == []
+    assert tail.since(-1) == [2, 3, 10, 11]
+
+
 def test_a_full_table_takes_no_new_key() -> None:
     latest: Latest[int, str] = Latest(Revisions(), 2)
     for key in range(4):

@@ -46,6 +46,11 @@ class Tail(Generic[V]):
         revision = self._revisions.next()
         self._items.extend((revision, item) for item in items)
 
+    def put_before(self, items: list[V]) -> None:
+        """Add older items, oldest first, as far as there is room; clients that are there already are not told."""
+        room = (self._items.maxlen or 0) - len(self._items)
+        self._items.extendleft((0, item) for item in itertools.islice(reversed(items), room))
+
     def newest(self, count: int) -> list[V]:
         """At most ``count`` items, newest first."""
         return [item for _, item in itertools.islice(reversed(self._items), count)]

@@ -124,10 +124,12 @@ class Feeder:
         newest = await self._queries.orders(limit=settings.orders_kept // 4)
         unfinished = await self._queries.unfinished_orders(limit=settings.orders_kept // 2)
         positions = await self._queries.positions()
+        curve = await self._queries.equity_curve(None, limit=settings.chart_points)
         ledger.add_fills(reversed(fills))
         ledger.restore(reversed(newest))
         ledger.restore(reversed(unfinished))
         self._state.restore_positions(positions)
+        self._state.restore_equity(curve)
         self.restored.set()
         self.store_problem = ""
         self._log.info("restored from the store", orders=len(ledger.orders), fills=len(ledger.fills))

@@ -7,8 +7,9 @@ from fastapi import APIRouter, HTTPException, Path, Query
 from tradewind.model.identifiers import ClientOrderId
 from tradewind.model.orders import Order
 from tradewind.services.api.access import Access, Accessed
-from tradewind.services.api.order_views import event_view, fill_view, money_text, order_view
+from tradewind.services.api.order_views import event_view, fill_view, order_view
 from tradewind.services.api.queries import Cursor, decode_cursor, encode_cursor
+from tradewind.services.api.state import stored_equity_point
 from tradewind.services.api.views import (
     BalanceView,
     EquityPointView,
@@ -115,14 +116,7 @@ async def equity_curve(
     access: Accessed, strategy_id: StrategyFilter = None, limit: Annotated[int, Query(ge=1, le=5_000)] = 1_000
 ) -> list[EquityPointView]:
     """The newest points of the equity curves, of this run and earlier ones, oldest first."""
-    return [
-        EquityPointView(
-            strategy_id=point.strategy_id,
-            ts_event=str(point.ts),
-            net_pnl=money_text(point.realized_pnl + point.unrealized_pnl - point.fees),
-        )
-        for point in await access.queries.equity_curve(strategy_id, limit=limit)
-    ]
+    return [stored_equity_point(point) for point in await access.queries.equity_curve(strategy_id, limit=limit)]
 
 
 @router.get("/trading-states")

@@ -21,6 +21,7 @@ from tradewind.services.api.order_ledger import OrderLedger
 from tradewind.services.api.order_views import money_text, size_text
 from tradewind.services.api.settings import ApiSettings
 from tradewind.services.api.views import BalanceView, EquityPointView, EquityView, PositionView, TradingStateView
+from tradewind.store.equity import EquityPoint
 from tradewind.store.trading_states import StoredTradingState
 from tradewind.wire.events import (
     AccountBalancesChanged,
@@ -37,6 +38,7 @@ from tradewind.wire.messages import Message
 MAX_INSTRUMENTS: Final = 1_000
 MAX_ROWS: Final = 5_000
 MAX_EARLY_RECORDS: Final = 50_000
+MAX_TIME_NS: Final = 2**63 - 1
 EQUITY_STEP_NS: Final = 1_000_000_000
 
 PositionKey = tuple[AccountId, StrategyId, InstrumentId]
@@ -144,6 +146,11 @@ class ViewState:
             if key not in self.positions:
                 self.positions.set(key, position)
 
+    def restore_equity(self, points: Iterable[EquityPoint]) -> None:
+        """Put the curves of the store before what this run has added to them."""
+        first = min((int(point["ts_event"]) for point in self.equity_points), default=MAX_TIME_NS)
+        self.equity_points.put_before([stored_equity_point(point) for point in points if point.ts < first])
+
     def restore_trading_states(self, states: Iterable[StoredTradingState]) -> None:
         """Take the states of scopes from the store where no event has told of a newer one."""
         for state in states:
@@ -244,6 +251,15 @@ def equity_point(event: EquityChanged) -> EquityPointView:
     """One point of the curve."""
     return EquityPointView(
         strategy_id=event.strategy_id, ts_event=str(event.ts_event), net_pnl=money_text(event.net_pnl)
+    )
+
+
+def stored_equity_point(point: EquityPoint) -> EquityPointView:
+    """One point of the curve, as the store has it."""
+    return EquityPointView(
+        strategy_id=point.strategy_id,
+        ts_event=str(point.ts),
+        net_pnl=money_text(point.realized_pnl + point.unrealized_pnl - point.fees),
     )
 
 

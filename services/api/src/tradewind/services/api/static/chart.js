@@ -136,16 +136,18 @@ export class Chart {
 
   marks(frame) {
     const pen = this.context;
-    pen.lineWidth = 1.5;
+    // Many fills in sight are drawn smaller, so that the line stays in sight too.
+    const size = frame.fills.length > 80 ? 3 : 4.5;
+    pen.lineWidth = size / 3;
     for (const fill of frame.fills) {
       const buy = fill.side === "BUY";
       const x = Math.min(frame.x(milliseconds(fill.ts_init)), this.area.right - 5);
       const tip = frame.y(Number(fill.price)) + (buy ? 2 : -2);
-      const base = tip + (buy ? 8 : -8);
+      const base = tip + (buy ? 1.8 : -1.8) * size;
       pen.beginPath();
       pen.moveTo(x, tip);
-      pen.lineTo(x - 4.5, base);
-      pen.lineTo(x + 4.5, base);
+      pen.lineTo(x - size, base);
+      pen.lineTo(x + size, base);
       pen.closePath();
       pen.strokeStyle = this.colours.panel;
       pen.stroke();

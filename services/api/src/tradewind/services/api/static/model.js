@@ -3,7 +3,8 @@
 const MAX_TRADES = 60;
 const MAX_POINTS = 1200;
 const MAX_ORDERS = 700;
-export const MAX_FILLS = 400;
+/** As many as a snapshot has, so that a page that was just opened and an old one say the same. */
+export const MAX_FILLS = 300;
 const MAX_CURVE = 600;
 
 export class Model {

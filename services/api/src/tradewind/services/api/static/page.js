@@ -170,7 +170,7 @@ const FILL_HEADS = [["Time"], ["Strategy"], ["Side"], ["Price", "num"], ["Size",
 function showOrders() {
   const open = model.openOrders();
   setText(by("open-count"), String(open.length));
-  setText(by("fill-count"), model.fills.length < MAX_FILLS ? String(model.fills.length) : `${MAX_FILLS}+`);
+  setText(by("fill-count"), model.fills.length < MAX_FILLS ? String(model.fills.length) : `newest ${MAX_FILLS}`);
   const table = by("orders-table");
   if (table.dataset.tab !== tab) {
     table.dataset.tab = tab;
