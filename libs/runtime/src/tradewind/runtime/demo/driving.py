@@ -57,6 +57,7 @@ class Driver:
                 await self._until_ended()
         except TimeoutError:
             self._say(f"{self._options.duration_s:g} s are over")
+            await self._venue.stop()
         await self._finish()
 
     async def _until_ready(self, but_not: ServiceKind | None) -> None:
@@ -74,7 +75,9 @@ class Driver:
             return
         if self.supervisor is None:
             raise RuntimeError("the driver needs its supervisor before it runs")
-        await self._until_still(_market_counters)
+        if self._options.replay is not None:
+            await self._until_ended()
+            await self._until_still(_market_counters)
         drained_ns = int(process_metrics.total("recorder_last_write_ns"))
         await self.supervisor.stop_kind(ServiceKind.STRATEGY)
         await self._until_still(_order_counters)

@@ -17,7 +17,7 @@ from tradewind.store.database import Database
 from tradewind.store.order_store import OrderStore
 
 _NS: Final = 1_000_000_000
-_LATENCIES: Final = ("tick_to_command", "command_to_venue", "order_commit")
+_LATENCIES: Final = ("receive_to_publish", "tick_to_command", "command_to_venue", "order_commit")
 _PROBES: Final = 300
 
 

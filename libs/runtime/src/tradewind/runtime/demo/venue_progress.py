@@ -39,6 +39,10 @@ class VenueProgress:
         """Let a held replay begin."""
         await self._call("POST", "/sim/v1/start")
 
+    async def stop(self) -> None:
+        """End the replay here, as if the capture ended."""
+        await self._call("POST", "/sim/v1/stop")
+
     async def _call(self, method: str, path: str) -> bytes:
         async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
             while True:
