@@ -1,13 +1,21 @@
 """A small real exchange server on loopback that speaks the parts of the Binance spot API which the adapter uses."""
 
 import asyncio
+import dataclasses
+import datetime
 import hmac
+import ipaddress
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 from aiohttp import WSMsgType, web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 API_KEY = "test-key"
 API_SECRET = "test-secret"
@@ -47,7 +55,8 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class LoopbackExchange:
     """Set ``answers[method, path]`` to answer a request otherwise; ``requests`` lists what came."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.answers: dict[tuple[str, str], Answer] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.market_sockets: asyncio.Queue[web.WebSocketResponse] = asyncio.Queue()
@@ -61,11 +70,11 @@ class LoopbackExchange:
 
     @property
     def rest_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}"
 
     @property
     def stream_url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}"
+        return f"ws{'s' if self._tls else ''}://127.0.0.1:{self.port}"
 
     def count(self, method: str, path: str) -> int:
         return sum(1 for known in self.requests if known[:2] == (method, path))
@@ -77,7 +86,7 @@ class LoopbackExchange:
         app.router.add_route("*", "/{path:.*}", self._on_request)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self._tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -159,6 +168,48 @@ def error(status: int, code: int, message: str, **headers: str) -> web.Response:
 @pytest.fixture
 async def exchange() -> AsyncIterator[LoopbackExchange]:
     server = LoopbackExchange()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@dataclasses.dataclass
+class Certificate:
+    """A server's side and the side of a client that trusts it."""
+
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """A certificate of 127.0.0.1 that only its own client context trusts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    plain = serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    path.write_bytes(pem + made.public_bytes(serialization.Encoding.PEM))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(path)
+    return Certificate(server, ssl.create_default_context(cafile=str(path)))
+
+
+@pytest.fixture
+async def tls_exchange(certificate: Certificate) -> AsyncIterator[LoopbackExchange]:
+    server = LoopbackExchange(certificate.server)
     await server.start()
     yield server
     await server.stop()

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tradewind.model.identifiers import InstrumentId
+from tradewind.model.identifiers import InstrumentId, Venue
 from tradewind.venue.adapter import VenueRejected, VenueUnavailable
 from tradewind.venue.binance.connecting import market_data_client
 from tradewind.venue.binance.market_data import BinanceMarketDataClient, FeedOptions
+from tradewind.venue.binance.rate_limits import RateLimits
+from tradewind.venue.binance.rest import BinanceRest
 from tradewind.wire.market_records import RecordArray, RecordFlag, RecordKind, RecordSide
 from tradewind_native.order_book import OrderBook
 
@@ -297,6 +299,22 @@ async def test_a_frame_over_the_bound_ends_the_connection_only(exchange: Any) ->
         again = await exchange.next_market_socket()
         await again.send_str(trade(1))
         await run.recorder.until(lambda: run.recorder.kinds(RecordKind.TRADE) == 1)
+
+
+async def test_streams_over_tls(exchange: Any, tls_exchange: Any, certificate: Any) -> None:
+    rest = BinanceRest(exchange.rest_url, RateLimits())
+    url, trusted = tls_exchange.stream_url, certificate.client
+    client = BinanceMarketDataClient(Venue("BINANCE"), ["BTCUSDT"], rest, url, FeedOptions(), trusted)
+    recorder = Recorder()
+    task = asyncio.create_task(client.run(await client.instruments(), recorder))
+    socket = await tls_exchange.next_market_socket()
+    for number in range(200):
+        await socket.send_str(trade(number))
+    await socket.send_str(depth(101, 101))
+    await recorder.until(lambda: recorder.kinds(RecordKind.TRADE) == 200 and (BTC, "LIVE") in recorder.statuses)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await client.close()
 
 
 async def test_it_waits_for_a_venue_that_is_away(exchange: Any) -> None:

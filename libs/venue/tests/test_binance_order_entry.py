@@ -476,8 +476,25 @@ async def test_an_address_that_never_accepts_is_unavailable(api_keys: dict[str, 
         each.close()
 
 
-async def test_https_with_an_unknown_certificate_sends_nothing(exchange: Any, api_keys: dict[str, str]) -> None:
-    # The server speaks no TLS at all: the handshake must fail and no order may leave.
+async def test_orders_go_over_tls(tls_exchange: Any, certificate: Any, api_keys: dict[str, str]) -> None:
+    tls_exchange.answers["POST", "/api/v3/order"] = answering(accepted())
+    made = entry_to(tls_exchange.rest_url, api_keys, ssl_context=certificate.client)
+    for _ in range(3):
+        reports, first_bytes = await send(made)
+        assert (len(reports), first_bytes) == (1, 1)
+    await made.pool.close()
+
+
+async def test_a_certificate_that_is_not_trusted_gets_no_order(tls_exchange: Any, api_keys: dict[str, str]) -> None:
+    made = entry_to(tls_exchange.rest_url, api_keys)
+    first_byte = FirstByte()
+    with pytest.raises(VenueUnavailable, match="nothing was sent"):
+        await made.prepare(new_order(), BTC).send(first_byte)
+    assert first_byte.calls == 0
+    assert tls_exchange.requests == []
+
+
+async def test_https_to_a_server_without_tls_sends_nothing(exchange: Any, api_keys: dict[str, str]) -> None:
     made = entry_to(exchange.rest_url.replace("http", "https"), api_keys, ssl_context=ssl.create_default_context())
     first_byte = FirstByte()
     with pytest.raises(VenueUnavailable):
