@@ -70,6 +70,7 @@ class Consumer:
         self.book = OrderBook(instrument_number(BTC))
         self.synced = False
         self.kinds: list[int] = []
+        self.flags: list[int] = []
         self.snapshots = 0
 
     async def read(self) -> None:
@@ -77,6 +78,7 @@ class Consumer:
             assert isinstance(delivery.payload, MarketBatch)
             records = delivery.payload.records
             self.kinds += records["kind"].tolist()
+            self.flags += records["flags"].tolist()
             snapshot = records["kind"][0] == RecordKind.CLEAR
             self.snapshots += int(snapshot)
             self.synced = self.synced or bool(snapshot)
@@ -169,6 +171,8 @@ async def test_books_are_void_when_it_stops(exchange: Any, make_context: Any) ->
         await seen.until(lambda: seen.book.best_bid() == (1000, 100_000_000))
     await seen.until(lambda: seen.book.best_bid() is None)
     assert seen.book.best_ask() is None
+    assert seen.kinds[-1] == RecordKind.CLEAR
+    assert not any(flags & RecordFlag.GAP for flags in seen.flags)
 
 
 async def test_it_waits_for_the_venue(exchange: Any, make_context: Any) -> None:

@@ -144,13 +144,17 @@ class BinanceMarketDataClient:
                 read_buffer_init_size=READ_BUFFER_BYTES,
             )
         self.statistics.connections += 1
+        lost = True
         try:
             return await self._attend(feeds, session, transport, handler)
+        except asyncio.CancelledError:
+            lost = False  # we stop: nothing that was to come is missing
+            raise
         finally:
             transport.disconnect(graceful=False)
             for feed in feeds:
                 if feed.sync.in_sync:
-                    session.void(feed, "DISCONNECTED", "the connection ended")
+                    session.void(feed, "DISCONNECTED", "the connection ended", lost=lost)
 
     async def _attend(
         self, feeds: Sequence[InstrumentFeed], session: MarketSession, transport: WSTransport, handler: FeedHandler

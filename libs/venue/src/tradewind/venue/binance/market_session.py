@@ -202,9 +202,12 @@ class MarketSession(WSListener):
         self._log_once("gap", detail)
         self.void(feed, "GAP", detail)
 
-    def void(self, feed: InstrumentFeed, state: str, detail: str) -> None:
-        """The book is no longer right: everyone who follows it must empty it, and a snapshot is asked for."""
-        self._parts.append(_clear_record(feed, self._ts_recv or time.time_ns()))
+    def void(self, feed: InstrumentFeed, state: str, detail: str, *, lost: bool = True) -> None:
+        """The book is no longer right: everyone who follows it must empty it, and a snapshot is asked for.
+
+        ``lost``: records are missing, which the GAP flag says to those who count them.
+        """
+        self._parts.append(_clear_record(feed, self._ts_recv or time.time_ns(), lost=lost))
         self._parted += 1
         self.flush()
         feed.lose()
@@ -272,13 +275,13 @@ def _decoded(feed: InstrumentFeed) -> tuple[str, int, int, int]:
     return instrument.symbol, feed.number, instrument.price_precision, instrument.size_precision
 
 
-def _clear_record(feed: InstrumentFeed, now_ns: int) -> RecordArray:
+def _clear_record(feed: InstrumentFeed, now_ns: int, *, lost: bool) -> RecordArray:
     record = empty_records(1)
     record["ts_event"] = record["ts_recv"] = now_ns
     record["sequence"] = record["order_id"] = feed.check.book.sequence
     record["instrument"] = feed.number
     record["kind"] = int(RecordKind.CLEAR)
-    record["flags"] = int(RecordFlag.GAP | RecordFlag.LAST)
+    record["flags"] = int(RecordFlag.GAP | RecordFlag.LAST if lost else RecordFlag.LAST)
     return read_only(record)
 
 
