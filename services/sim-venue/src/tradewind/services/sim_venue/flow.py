@@ -19,7 +19,7 @@ RESTING_ORDERS: Final = 600
 _LIMIT_SHARE: Final = 0.50
 _MARKET_SHARE: Final = 0.06
 _CANCEL_SHARE: Final = 0.44
-_VOLATILITY: Final = 1.2e-4
+_VOLATILITY: Final = 6e-5
 """Of the fair price's logarithm, in one second."""
 _REVERSION_S: Final = 60.0
 _MEAN_OFFSET: Final = 1.2e-4
@@ -27,8 +27,10 @@ _MEAN_OFFSET: Final = 1.2e-4
 _FAR_SHARE: Final = 0.1
 _FAR_FACTOR: Final = 12.0
 _TAIL_EXPONENT: Final = 1.4
-_SMALLEST_STEPS: Final = 100
-_LARGEST_STEPS: Final = 200_000
+_LIMIT_STEPS: Final = (400, 200_000)
+"""Smallest and largest size of a limit order, in steps."""
+_MARKET_STEPS: Final = (100, 20_000)
+"""The same of a market order: small against the book, so that none sweeps a side."""
 
 
 class FlowOrder(NamedTuple):
@@ -115,13 +117,13 @@ class FlowGenerator:
         price = self.fair_price - offset if side == BUY else self.fair_price + offset
         tick = self._listing.tick
         ticks = math.floor(price / tick) if side == BUY else math.ceil(price / tick)
-        return self._order(side, max(1, ticks) * tick, _SMALLEST_STEPS)
+        return self._order(side, max(1, ticks) * tick, _LIMIT_STEPS)
 
     def _market(self, side: int) -> FlowOrder:
-        return self._order(side, 0, 4 * _SMALLEST_STEPS)
+        return self._order(side, 0, _MARKET_STEPS)
 
-    def _order(self, side: int, price: int, smallest_steps: int) -> FlowOrder:
-        steps = min(int(smallest_steps * self._random.paretovariate(_TAIL_EXPONENT)), _LARGEST_STEPS)
+    def _order(self, side: int, price: int, bounds: tuple[int, int]) -> FlowOrder:
+        steps = min(int(bounds[0] * self._random.paretovariate(_TAIL_EXPONENT)), bounds[1])
         order = FlowOrder(self._next_id, side, price, steps * self._listing.step)
         self._next_id -= 1
         return order

@@ -8,7 +8,8 @@ when it plays as fast as it can. A damaged file ends the play with an error in t
 import asyncio
 import collections
 import dataclasses
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +47,8 @@ class PlayStatus:
     unknown: int = 0
     gaps: int = 0
     error: str = ""
+    began_ns: int = 0  # UTC, as ended_ns; 0: not yet
+    ended_ns: int = 0
 
     @property
     def ended(self) -> bool:
@@ -74,6 +77,11 @@ class ReplayPlayer:
         """``room`` is awaited between bursts: it returns when the record of our fills has room."""
         self.status = PlayStatus()
         self.finished = asyncio.Event()
+        self._counted = asyncio.Event()
+        self.started = asyncio.Event()
+        self.stop_asked = False
+        if not settings.hold:
+            self.started.set()
         self._settings = settings
         self._market = market
         self._hub = hub
@@ -94,13 +102,17 @@ class ReplayPlayer:
     async def count(self) -> None:
         """Find out how many frames there are to play."""
         self.status.frames_total = await asyncio.to_thread(count_lines, self._settings.capture)
+        self._counted.set()
 
     async def run(self) -> None:
         """Play the capture once."""
         await self._hub.somebody_listens(self._depth_stream)
+        await self.started.wait()
         self.status.state = "playing"
+        self.status.began_ns = time.time_ns()
         try:
             await self._play(self._settings.capture)
+            await self._counted.wait()
             self.status.state = "ended"
             self._log.info("replay ended", **dataclasses.asdict(self.status))
         except CaptureBroken as error:
@@ -108,6 +120,7 @@ class ReplayPlayer:
             self.status.error = str(error)
             self.status.state = "failed"
             self._log.error("replay stopped", **dataclasses.asdict(self.status))
+        self.status.ended_ns = time.time_ns()
         self.finished.set()
 
     async def snapshot(self, limit: int) -> bytes:
@@ -130,27 +143,39 @@ class ReplayPlayer:
 
     async def _play(self, path: Path) -> None:
         pace = _Pace(self._settings.speed)
-        last_ns: int | None = None
         burst: list[CaptureLine] = []
-        try:
-            for line in read_capture(path):
-                if line is MALFORMED:
-                    self._malformed("a line without time and frame")
-                    continue
-                if last_ns is None and self._settings.duration_s:
-                    last_ns = line.ts_recv + int(self._settings.duration_s * _NS_PER_S)
-                if last_ns is not None and line.ts_recv > last_ns:
-                    break
-                wait_s = pace.wait_s(line.ts_recv)
-                if burst and (wait_s or len(burst) == BURST):
-                    await self._emit(burst)
-                    burst = []
-                if wait_s:
-                    await asyncio.sleep(wait_s)
-                burst.append(line)
-        finally:
-            if burst:
+        broken: CaptureBroken | None = None
+        lines = self._lines(path)
+        while True:
+            try:
+                line = next(lines, None)
+            except CaptureBroken as error:
+                # What was read before the damage is still played.
+                line, broken = None, error
+            wait_s = pace.wait_s(line.ts_recv) if line is not None else 0.0
+            if burst and (wait_s or len(burst) == BURST or line is None):
                 await self._emit(burst)
+                burst = []
+            if line is None:
+                break
+            if wait_s:
+                await asyncio.sleep(wait_s)
+            burst.append(line)
+        if broken is not None:
+            raise broken
+
+    def _lines(self, path: Path) -> Iterator[CaptureLine]:
+        """The good lines, up to ``duration_s`` after the first."""
+        last_ns: int | None = None
+        for line in read_capture(path):
+            if line is MALFORMED:
+                self._malformed("a line without time and frame")
+                continue
+            if last_ns is None and self._settings.duration_s:
+                last_ns = line.ts_recv + int(self._settings.duration_s * _NS_PER_S)
+            if last_ns is not None and line.ts_recv > last_ns:
+                return
+            yield line
 
     async def _emit(self, burst: list[CaptureLine]) -> None:
         if not self._hub.listens(self._depth_stream):

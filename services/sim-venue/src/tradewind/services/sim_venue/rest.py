@@ -59,6 +59,7 @@ def endpoints(public: PublicEndpoints, account: AccountEndpoints) -> list[Endpoi
         Endpoint("GET", "/api/v3/exchangeInfo", public.exchange_info, 20),
         Endpoint("GET", "/api/v3/depth", public.depth, _depth_weight),
         Endpoint("GET", "/api/v3/trades", public.trades, 25),
+        Endpoint("GET", "/api/v3/aggTrades", public.aggregate_trades, 4),
         Endpoint("GET", "/api/v3/ticker/bookTicker", public.book_ticker, _per_symbol(2, 4)),
         Endpoint("GET", "/api/v3/ticker/24hr", public.ticker_24h, _per_symbol(2, 80)),
         Endpoint("POST", "/api/v3/order", account.new_order, 1, signed, counts_orders=True),

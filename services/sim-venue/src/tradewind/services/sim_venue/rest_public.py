@@ -1,6 +1,7 @@
 """Public REST endpoints. Source: Binance spot API, "General endpoints", "Market data endpoints"."""
 
 import dataclasses
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -63,6 +64,13 @@ class PublicEndpoints:
         limit = call.parameters.limit(500, MAX_TRADES)
         return [_trade_view(listing, trade) for trade in list(source.trades())[-limit:]]
 
+    async def aggregate_trades(self, call: Call) -> Any:
+        """The last trades, those of one taker at one price and time as one row."""
+        listing, source = self._source(call)
+        limit = call.parameters.limit(500, MAX_TRADES)
+        same = itertools.groupby(source.trades(), lambda trade: (trade.time_ms, trade.price, trade.aggressor))
+        return [_aggregate_view(listing, list(trades)) for _, trades in same][-limit:]
+
     async def book_ticker(self, call: Call) -> Any:
         return self._for_symbols(call, _book_ticker)
 
@@ -103,6 +111,20 @@ def _trade_view(listing: Listing, trade: PublicTrade) -> dict[str, Any]:
         "time": trade.time_ms,
         "isBuyerMaker": trade.aggressor == SELL,
         "isBestMatch": True,
+    }
+
+
+def _aggregate_view(listing: Listing, trades: list[PublicTrade]) -> dict[str, Any]:
+    first, last = trades[0], trades[-1]
+    return {
+        "a": first.trade_id,
+        "p": listing.price_text(first.price),
+        "q": amount_text(sum(trade.size for trade in trades)),
+        "f": first.trade_id,
+        "l": last.trade_id,
+        "T": first.time_ms,
+        "m": first.aggressor == SELL,
+        "M": True,
     }
 
 

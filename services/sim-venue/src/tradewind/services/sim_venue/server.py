@@ -123,6 +123,8 @@ class SimVenue:
             "malformed": play.malformed if play is not None else 0,
             "unknown": play.unknown if play is not None else 0,
             "gaps": play.gaps if play is not None else 0,
+            "began_ns": play.began_ns if play is not None else 0,
+            "ended_ns": play.ended_ns if play is not None else 0,
             "flow_events": sum(market.events for market in self._flows),
             "open_orders": len(self.exchange.open_orders),
             "stream_clients": self.hub.clients,
@@ -201,12 +203,28 @@ class SimVenue:
         stream: Callable[[web.Request], Awaitable[web.StreamResponse]] = self.hub.serve
         app.add_routes([web.get(path, stream) for path in ("/ws", "/ws/{stream:.+}", "/stream")])
         app.add_routes(
-            [web.get("/sim/v1/status", self._show_status), web.route("*", "/{path:.*}", self._rest.no_such_path)]
+            [
+                web.get("/sim/v1/status", self._show_status),
+                web.post("/sim/v1/start", self._start_replay),
+                web.post("/sim/v1/stop", self._stop_replay),
+                web.route("*", "/{path:.*}", self._rest.no_such_path),
+            ]
         )
         return app
 
     async def _show_status(self, _request: web.Request) -> web.Response:
         return web.Response(body=msgspec.json.encode(self.status()), content_type="application/json")
+
+    async def _start_replay(self, _request: web.Request) -> web.Response:
+        if self.player is not None:
+            self.player.started.set()
+        return web.json_response({})
+
+    async def _stop_replay(self, _request: web.Request) -> web.Response:
+        """End the replay here, as if the capture ended."""
+        if self.player is not None:
+            self.player.stop_asked = True
+        return web.json_response({})
 
 
 def now_ms() -> int:

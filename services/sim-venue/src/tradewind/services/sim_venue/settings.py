@@ -15,6 +15,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     capture: Path = Path()
     speed: float = 1.0
     duration_s: float = 0.0
+    hold: bool = False  # a replay waits for POST /sim/v1/start
     seed: int = 1
     symbols: str = "BTCUSDT"
     events_per_s: float = 400.0
