@@ -68,6 +68,8 @@ async def test_snapshot_first_then_only_what_changed(api: RunningApi) -> None:
         while "fills" not in data:
             data = (await message(connection))["data"]
         assert [fill["trade_id"] for fill in data["fills"]] == ["t-market-maker-1-1"]
+        [(_, *mark)] = data["marks"]
+        assert mark == ["60001.00", "0.00100000", "SELL", "market-maker"]
         assert "book" not in data
         assert "instruments" not in data
 

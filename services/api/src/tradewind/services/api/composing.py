@@ -11,7 +11,7 @@ from tradewind.model.identifiers import InstrumentId
 from tradewind.model.orders import Order
 from tradewind.runtime.health import HealthBoard, ServiceHealth
 from tradewind.services.api.market_view import MarketView, instrument_view
-from tradewind.services.api.order_views import fill_view, order_view
+from tradewind.services.api.order_views import FillMark, fill_mark, fill_view, order_view
 from tradewind.services.api.state import ViewState
 from tradewind.services.api.views import HealthView, ServiceView
 
@@ -19,6 +19,7 @@ MAX_OPEN_ORDERS: Final = 500
 MAX_CLOSED_ORDERS: Final = 200
 MAX_CHANGED_ORDERS: Final = 500
 MAX_FILLS: Final = 300
+MAX_MARKS: Final = 2_000
 _EVERYTHING: Final = -1
 
 Frame = tuple[int, bytes]
@@ -84,6 +85,8 @@ class Composer:
         market = state.markets.get(instrument_id) if instrument_id else None
         if market:
             changes.update(_market_changes(market, depth, since))
+            if marks := self._marks(market, since):
+                changes["marks"] = marks
         changes.update(self._order_changes(since))
         changes.update(self._account_changes(since))
         if self._health_revision > since:
@@ -103,6 +106,13 @@ class Composer:
         if fills := ledger.fills.since(since)[-MAX_FILLS:]:
             changes["fills"] = [fill_view(fill, self._state.instrument(fill.instrument_id)) for fill in fills]
         return changes
+
+    def _marks(self, market: MarketView, since: int) -> list[FillMark]:
+        instrument = market.instrument
+        of_market = [
+            fill for fill in self._state.ledger.fills.since(since) if fill.instrument_id == instrument.instrument_id
+        ]
+        return [fill_mark(fill, instrument) for fill in of_market[-MAX_MARKS:]]
 
     def _all_orders(self) -> list[Order]:
         ledger = self._state.ledger

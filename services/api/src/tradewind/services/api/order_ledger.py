@@ -67,8 +67,8 @@ class OrderLedger:
         if not new:
             return
         self._trade_ids.update(dict.fromkeys((fill.account_id, fill.trade_id) for fill in new))
-        for key in list(self._trade_ids)[: max(0, len(self._trade_ids) - 2 * self._fills_kept)]:
-            del self._trade_ids[key]
+        while len(self._trade_ids) > 2 * self._fills_kept:
+            del self._trade_ids[next(iter(self._trade_ids))]
         self.fills.extend(new)
 
     def open_orders(self) -> Iterator[Order]:

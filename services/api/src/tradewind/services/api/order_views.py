@@ -12,6 +12,9 @@ from tradewind.services.api.views import FillView, OrderEventView, OrderView
 from tradewind.wire.encoding import type_name
 from tradewind.wire.events import OrderEvent, OrderFilled
 
+FillMark = tuple[int, str, str, str, str]
+"""Our time in ms, price, size, side, strategy."""
+
 
 class SeenFill(Fill, frozen=True, kw_only=True):
     """A fill with our own time of it; one that was read from the store has the venue's."""
@@ -113,6 +116,17 @@ def seen_fill(event: OrderFilled) -> SeenFill:
         liquidity_side=event.liquidity_side,
         ts_event=event.ts_event,
         ts_init=event.ts_init,
+    )
+
+
+def fill_mark(fill: SeenFill, instrument: Instrument) -> FillMark:
+    """A fill as a point on the line of prices: a tenth of its view, so that many can be shown."""
+    return (
+        fill.ts_init // 1_000_000,
+        instrument.format_price(fill.price),
+        instrument.format_size(fill.size),
+        fill.side.value,
+        fill.strategy_id,
     )
 
 

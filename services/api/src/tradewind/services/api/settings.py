@@ -25,7 +25,7 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_client_messages_per_s: Annotated[int, Meta(ge=1, le=1_000)] = 20
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=1_000_000)] = 65_536
     orders_kept: Annotated[int, Meta(ge=10, le=100_000)] = 2_000
-    fills_kept: Annotated[int, Meta(ge=10, le=100_000)] = 1_000
+    fills_kept: Annotated[int, Meta(ge=10, le=100_000)] = 3_000
     trades_kept: Annotated[int, Meta(ge=10, le=10_000)] = 200
     chart_points: Annotated[int, Meta(ge=10, le=20_000)] = 1_200
     chart_interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 500

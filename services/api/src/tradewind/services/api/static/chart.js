@@ -1,6 +1,6 @@
 // The line of mid prices on a canvas, with our fills and resting orders. Redrawn at most once a frame.
 
-import { clockTime, decimal, milliseconds } from "./format.js";
+import { clockTime, decimal } from "./format.js";
 
 const RIGHT = 76;
 const BOTTOM = 22;
@@ -12,7 +12,7 @@ export class Chart {
     this.context = canvas.getContext("2d");
     this.minutes = 3;
     this.pointer = null;
-    this.input = { points: [], fills: [], orders: [], decimals: 2 };
+    this.input = { points: [], marks: [], orders: [], decimals: 2 };
     canvas.addEventListener("pointermove", (event) => { this.pointer = { x: event.offsetX, y: event.offsetY }; this.draw(); });
     canvas.addEventListener("pointerleave", () => { this.pointer = null; this.draw(); });
     new ResizeObserver(() => this.draw()).observe(canvas.parentElement);
@@ -56,8 +56,8 @@ export class Chart {
     const begin = Math.max(end - this.minutes * 60000, all[0][0]);
     const points = all.filter(([at]) => at >= begin);
     if (points.length < 2) return null;
-    const fills = this.input.fills.filter((fill) => milliseconds(fill.ts_init) >= begin && milliseconds(fill.ts_init) <= end + 2000);
-    const prices = points.map(([, mid]) => mid).concat(fills.map((fill) => Number(fill.price)));
+    const marks = this.input.marks.filter((mark) => mark.at >= begin && mark.at <= end + 2000);
+    const prices = points.map(([, mid]) => mid).concat(marks.map((mark) => mark.price));
     let low = Math.min(...prices);
     let high = Math.max(...prices);
     const margin = Math.max((high - low) * 0.12, 10 ** -this.input.decimals * 4);
@@ -68,7 +68,7 @@ export class Chart {
     const y = (price) => bottom - ((price - low) / (high - low)) * (bottom - top);
     const atX = (pixel) => begin + ((pixel - left) / (right - left - 14)) * (end - begin);
     const atY = (pixel) => low + ((bottom - pixel) / (bottom - top)) * (high - low);
-    return { points, fills, begin, end, low, high, x, y, atX, atY };
+    return { points, marks, begin, end, low, high, x, y, atX, atY };
   }
 
   empty() {
@@ -137,12 +137,12 @@ export class Chart {
   marks(frame) {
     const pen = this.context;
     // Many fills in sight are drawn smaller, so that the line stays in sight too.
-    const size = frame.fills.length > 80 ? 3 : 4.5;
+    const size = frame.marks.length > 400 ? 2.2 : frame.marks.length > 80 ? 3 : 4.5;
     pen.lineWidth = size / 3;
-    for (const fill of frame.fills) {
-      const buy = fill.side === "BUY";
-      const x = Math.min(frame.x(milliseconds(fill.ts_init)), this.area.right - 5);
-      const tip = frame.y(Number(fill.price)) + (buy ? 2 : -2);
+    for (const mark of frame.marks) {
+      const buy = mark.side === "BUY";
+      const x = Math.min(frame.x(mark.at), this.area.right - 5);
+      const tip = frame.y(mark.price) + (buy ? 2 : -2);
       const base = tip + (buy ? 1.8 : -1.8) * size;
       pen.beginPath();
       pen.moveTo(x, tip);
@@ -181,8 +181,8 @@ export class Chart {
     pen.textAlign = "center";
     pen.fillStyle = this.colours.text;
     pen.fillText(clockTime(frame.atX(x)), Math.min(Math.max(x, 28), right - 28), bottom + 12);
-    const near = frame.fills.find((fill) => Math.hypot(frame.x(milliseconds(fill.ts_init)) - x, frame.y(Number(fill.price)) - y) < 14);
-    if (near) this.note(x, y, `${near.strategy_id}  ${near.side.toLowerCase()} ${Number(near.size)} at ${decimal(near.price, this.input.decimals)}`);
+    const near = frame.marks.find((mark) => Math.hypot(frame.x(mark.at) - x, frame.y(mark.price) - y) < 12);
+    if (near) this.note(x, y, `${near.strategy}  ${near.side.toLowerCase()} ${Number(near.size)} at ${this.priceText(near.price)}`);
   }
 
   note(x, y, text) {

@@ -5,6 +5,7 @@ const MAX_POINTS = 1200;
 const MAX_ORDERS = 700;
 /** As many as a snapshot has, so that a page that was just opened and an old one say the same. */
 export const MAX_FILLS = 300;
+const MAX_MARKS = 2000;
 const MAX_CURVE = 600;
 
 export class Model {
@@ -19,6 +20,7 @@ export class Model {
     this.book = null;
     this.trades = [];
     this.chart = [];
+    this.marks = [];
     this.orders = new Map();
     this.fills = [];
     this.positions = [];
@@ -39,6 +41,7 @@ export class Model {
     if (data.book) this.book = data.book;
     if (data.trades) this.trades = [...data.trades.reverse(), ...this.trades].slice(0, MAX_TRADES);
     if (data.chart) this.chart = this.chart.concat(data.chart.map(([at, mid]) => [at, Number(mid)])).slice(-MAX_POINTS);
+    if (data.marks) this.takeMarks(data.marks);
     if (data.orders) this.takeOrders(data.orders);
     if (data.fills) this.takeFills(data.fills);
     for (const name of ["positions", "balances", "equity", "health"]) if (data[name]) this[name] = data[name];
@@ -57,6 +60,11 @@ export class Model {
 
   takeFills(fills) {
     this.fills = this.fills.concat(fills).sort(byTime("ts_init")).slice(-MAX_FILLS);
+  }
+
+  takeMarks(marks) {
+    const made = marks.map(([at, price, size, side, strategy]) => ({ at, price: Number(price), size, side, strategy }));
+    this.marks = this.marks.concat(made).slice(-MAX_MARKS);
   }
 
   takePoint(point) {

@@ -29,7 +29,7 @@ const PARTS = [
   [showQuote, ["prices", "instruments", "counters", "book"]],
   [showBook, ["book", "orders", "prices"]],
   [showTape, ["trades"]],
-  [showChart, ["chart", "fills", "orders"]],
+  [showChart, ["chart", "marks", "orders"]],
   [showOrders, ["orders", "fills", "counters"]],
   [showPnl, ["equity", "equity_points"]],
   [showPositions, ["positions"]],
@@ -158,7 +158,7 @@ function showChart() {
   setText(by("chart-title"), model.selected ? `${symbol(model.selected)} mid price` : "Mid price");
   chart.show({
     points: model.chart,
-    fills: model.fills.filter((fill) => fill.instrument_id === model.selected),
+    marks: model.marks,
     orders: model.openOrders().filter((order) => order.instrument_id === model.selected && order.price),
     decimals: priceDecimals(model.selected),
   });
