@@ -77,7 +77,7 @@ class Desk:
 
 async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 10.0) -> None:
     async with asyncio.timeout(timeout_s):
-        while not await condition():  # noqa: ASYNC110 - the database has no event to wait for
+        while not await condition():
             await asyncio.sleep(0.01)
 
 

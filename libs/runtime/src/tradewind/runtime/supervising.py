@@ -188,7 +188,7 @@ class Supervisor:
                 return
             failures = 1 if time.monotonic() - started_s >= self._back_off.healthy_s else failures + 1
             pause_s = self._back_off.pause_s(failures)
-            health.set_restarting(f"{type(error).__name__}: {error}")
+            health.set_restarting(_in_words(error))
             self._metrics.counter("service_restarts", "Restarts after a failure", {"service": name}).inc()
             log.error("service failed; it is started again", restart_in_s=pause_s, exc_info=error)
             await asyncio.sleep(pause_s)
@@ -200,7 +200,7 @@ class Supervisor:
             health.set_stopped("ended")
         else:
             log.error("service failed while stopping", exc_info=error)
-            health.set_stopped(f"failed while stopping: {type(error).__name__}: {error}")
+            health.set_stopped(f"failed while stopping: {_in_words(error)}")
 
     def _refusal_of(self, entry: _Running, error: BaseException) -> StartRefused | None:
         if (refusal := refusal_in(error)) is not None:
@@ -254,6 +254,13 @@ async def _run_once(entry: _Running) -> BaseException | None:
     except (Exception, SystemExit) as error:  # servers of third parties call sys.exit when they cannot start
         return error
     return None
+
+
+def _in_words(error: BaseException) -> str:
+    """The error's own words; of a group, those of its first error, because a group's own say nothing."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
 
 
 def _is_cancelled() -> bool:

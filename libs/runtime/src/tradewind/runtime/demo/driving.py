@@ -20,6 +20,7 @@ from tradewind.runtime.service import ServiceKind
 from tradewind.runtime.supervising import SharedResources, Supervisor
 
 _POLL_S: Final = 0.05
+_VENUE_POLL_S: Final = 0.25
 _REST_TIMEOUT_S: Final = 30.0
 _STILL_NS: Final = 400_000_000
 """Counters that others copy a few times a second must have had their turn."""
@@ -68,7 +69,7 @@ class Driver:
     async def _until_ended(self) -> None:
         """A replay ends by itself; the venue's own flow does not."""
         while not (await self._venue.status()).ended:
-            await asyncio.sleep(_POLL_S)
+            await asyncio.sleep(_VENUE_POLL_S)
 
     async def _finish(self) -> None:
         if self._options.replay is None and self._options.report is None:

@@ -18,7 +18,7 @@ from tradewind.execution.engine import ExecutionEngine
 from tradewind.execution.limits import DenyCode
 from tradewind.execution.poison import fault_of
 from tradewind.model.enums import OrderSide
-from tradewind.model.identifiers import AccountId, Venue
+from tradewind.model.identifiers import AccountId, InstrumentId, Venue
 from tradewind.model.instruments import Instrument
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.execution.order_path import OrderPath
@@ -35,13 +35,15 @@ from tradewind.venue.reports import StreamInterrupted, StreamResumed
 from tradewind.wire.commands import OrderCommand, SubmitOrder
 from tradewind.wire.events import TradingStateChanged
 from tradewind.wire.market_batches import MarketBatch
-from tradewind.wire.market_records import RecordKind, RecordSide, instrument_number
+from tradewind.wire.market_records import RecordArray, RecordKind, RecordSide, instrument_number
 from tradewind.wire.messages import EventIds
 from tradewind.wire.topics import ORDERS_COMMANDS, RISK_STATE, market_events
 
 _LEASE_POLL_S: Final = 0.25
 _TRADE_IDS: Final = 50_000
 _VENUE_RETRY_S: Final = 0.5
+_PRICE_INTERVAL_S: Final = 0.05
+_PRICE_BATCHES: Final = 4_096
 
 
 class Session:
@@ -231,19 +233,28 @@ class Session:
         tasks.create_task(follow())
 
     async def _follow_prices(self, engine: ExecutionEngine) -> None:
-        """Best bid and ask of each instrument: what market orders and exposures are counted at."""
+        """Best bid and ask of each instrument: what market orders and exposures are counted at.
+
+        Looked at a few times a second, so that market data costs the order path next to nothing.
+        """
         by_number = {instrument_number(name): name for name in engine.instruments}
         topic = market_events(Venue(self._context.platform.venue))
-        subscription = await self._context.market_bus.subscribe(topic, capacity=256)
-        while True:
-            for delivery in await subscription.receive():
-                if not isinstance(delivery.payload, MarketBatch):
-                    continue
-                records = delivery.payload.records
-                tops = records[records["kind"] == RecordKind.TOP_OF_BOOK][-8:]
-                for number, side, price in zip(
-                    tops["instrument"].tolist(), tops["side"].tolist(), tops["price"].tolist(), strict=True
-                ):
-                    if name := by_number.get(number):
-                        prices = engine.risk.reference_prices.setdefault(name, {})
-                        prices[OrderSide.BUY if side == RecordSide.BUY else OrderSide.SELL] = price
+        subscription = await self._context.market_bus.subscribe(topic)
+        try:
+            while True:
+                for delivery in await subscription.receive(limit=_PRICE_BATCHES):
+                    if isinstance(delivery.payload, MarketBatch):
+                        _take_prices(engine, by_number, delivery.payload.records)
+                await asyncio.sleep(_PRICE_INTERVAL_S)
+        finally:
+            await subscription.close()
+
+
+def _take_prices(engine: ExecutionEngine, by_number: dict[int, InstrumentId], records: RecordArray) -> None:
+    tops = records[records["kind"] == RecordKind.TOP_OF_BOOK]
+    for number, side, price in zip(
+        tops["instrument"].tolist(), tops["side"].tolist(), tops["price"].tolist(), strict=True
+    ):
+        if name := by_number.get(number):
+            prices = engine.risk.reference_prices.setdefault(name, {})
+            prices[OrderSide.BUY if side == RecordSide.BUY else OrderSide.SELL] = price

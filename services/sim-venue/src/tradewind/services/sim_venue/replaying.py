@@ -165,7 +165,7 @@ class ReplayPlayer:
             raise broken
 
     def _lines(self, path: Path) -> Iterator[CaptureLine]:
-        """The good lines, up to ``duration_s`` after the first."""
+        """The good lines, up to ``duration_s`` after the first, or until the replay is told to stop."""
         last_ns: int | None = None
         for line in read_capture(path):
             if line is MALFORMED:
@@ -173,7 +173,7 @@ class ReplayPlayer:
                 continue
             if last_ns is None and self._settings.duration_s:
                 last_ns = line.ts_recv + int(self._settings.duration_s * _NS_PER_S)
-            if last_ns is not None and line.ts_recv > last_ns:
+            if self.stop_asked or (last_ns is not None and line.ts_recv > last_ns):
                 return
             yield line
 
