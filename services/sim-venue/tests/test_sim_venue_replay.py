@@ -102,6 +102,8 @@ async def test_the_play_keeps_the_recorded_times() -> None:
     assert pace.wait_s(T0) == 0
     assert 9.0 < pace.wait_s(T0 + 20 * 10**9) <= 10.0
     assert pace.wait_s(T0 - 10**9) == 0
+    pace.delay(5.0)
+    assert 14.0 < pace.wait_s(T0 + 20 * 10**9) <= 15.0
     assert _Pace(0).wait_s(T0 + 10**12) == 0
 
 
@@ -110,6 +112,28 @@ async def test_duration_ends_the_play_early(start_venue: Any, tmp_path: Path) ->
     venue = await start_venue(mode="replay", capture=capture, speed=0, duration_s=1.5)
     await _listen(venue, f"/stream?streams={ALL}", 2)
     assert (await _finished(venue))["frames"] == 2
+
+
+async def test_a_held_play_waits_for_its_start_and_can_be_stopped(start_venue: Any, tmp_path: Path) -> None:
+    frames = FRAMES * 50
+    venue = await start_venue(mode="replay", capture=write(tmp_path / "c.gz", frames, 10**9), speed=1, hold=True)
+    async with venue.session.ws_connect(f"{venue.url}/stream?streams={ALL}") as socket:
+        await asyncio.wait_for(venue.venue.hub.somebody_listens(STREAMS[0]), 5)
+        assert (await venue.status())["state"] == "waiting"
+        assert (await venue.call("POST", "/sim/v1/start")).body == {}
+        assert (await socket.receive(timeout=5)).data == FRAMES[0].decode()
+        assert (await venue.status())["began_ns"] > 0
+        await venue.call("POST", "/sim/v1/stop")
+        status = await _finished(venue)
+    assert (status["state"], status["ended"], status["frames_total"]) == ("ended", True, 300)
+    assert status["frames_sent"] < 5
+    assert status["ended_ns"] > status["began_ns"]
+
+
+async def test_a_play_that_never_began_can_be_stopped(start_venue: Any, tmp_path: Path) -> None:
+    venue = await start_venue(mode="replay", capture=write(tmp_path / "c.gz", FRAMES), hold=True)
+    await venue.call("POST", "/sim/v1/stop")
+    assert (await _finished(venue))["state"] == "ended"
 
 
 async def test_a_waiting_snapshot_is_the_recorded_one_and_later_ones_are_the_book(

@@ -79,7 +79,8 @@ class ReplayPlayer:
         self.finished = asyncio.Event()
         self._counted = asyncio.Event()
         self.started = asyncio.Event()
-        self.stop_asked = False
+        self._stopped = asyncio.Event()
+        self._pace = _Pace(settings.speed)
         if not settings.hold:
             self.started.set()
         self._settings = settings
@@ -106,22 +107,19 @@ class ReplayPlayer:
 
     async def run(self) -> None:
         """Play the capture once."""
-        await self._hub.somebody_listens(self._depth_stream)
-        await self.started.wait()
-        self.status.state = "playing"
-        self.status.began_ns = time.time_ns()
-        try:
-            await self._play(self._settings.capture)
-            await self._counted.wait()
-            self.status.state = "ended"
-            self._log.info("replay ended", **dataclasses.asdict(self.status))
-        except CaptureBroken as error:
-            self.status.malformed += 1
-            self.status.error = str(error)
-            self.status.state = "failed"
-            self._log.error("replay stopped", **dataclasses.asdict(self.status))
+        async with asyncio.TaskGroup() as tasks:
+            playing = tasks.create_task(self._begin(), name="sim-venue.playing")
+            watching = tasks.create_task(self._end_when_stopped(playing), name="sim-venue.stop")
+            playing.add_done_callback(lambda _: watching.cancel())
+        await self._counted.wait()
+        self.status.state = "failed" if self.status.error else "ended"
         self.status.ended_ns = time.time_ns()
+        self._log.info("replay ended", **dataclasses.asdict(self.status))
         self.finished.set()
+
+    def stop(self) -> None:
+        """End the play where it is, as if the capture ended there."""
+        self._stopped.set()
 
     async def snapshot(self, limit: int) -> bytes:
         """The answer of ``GET /api/v3/depth``: the recorded one once it is reached, later the book as it stands.
@@ -141,8 +139,24 @@ class ReplayPlayer:
             raise refusals.unavailable() from None
         return _cut(self._recorded, limit)
 
+    async def _begin(self) -> None:
+        await self._hub.somebody_listens(self._depth_stream)
+        await self.started.wait()
+        self.status.state = "playing"
+        self.status.began_ns = time.time_ns()
+        try:
+            await self._play(self._settings.capture)
+        except CaptureBroken as error:
+            self.status.malformed += 1
+            self.status.error = str(error)
+            self._log.error("the capture cannot be read on", reason=str(error))
+
+    async def _end_when_stopped(self, playing: asyncio.Task[None]) -> None:
+        await self._stopped.wait()
+        playing.cancel()
+
     async def _play(self, path: Path) -> None:
-        pace = _Pace(self._settings.speed)
+        pace = self._pace
         burst: list[CaptureLine] = []
         broken: CaptureBroken | None = None
         lines = self._lines(path)
@@ -165,7 +179,7 @@ class ReplayPlayer:
             raise broken
 
     def _lines(self, path: Path) -> Iterator[CaptureLine]:
-        """The good lines, up to ``duration_s`` after the first, or until the replay is told to stop."""
+        """The good lines, up to ``duration_s`` after the first."""
         last_ns: int | None = None
         for line in read_capture(path):
             if line is MALFORMED:
@@ -173,13 +187,15 @@ class ReplayPlayer:
                 continue
             if last_ns is None and self._settings.duration_s:
                 last_ns = line.ts_recv + int(self._settings.duration_s * _NS_PER_S)
-            if self.stop_asked or (last_ns is not None and line.ts_recv > last_ns):
+            if last_ns is not None and line.ts_recv > last_ns:
                 return
             yield line
 
     async def _emit(self, burst: list[CaptureLine]) -> None:
         if not self._hub.listens(self._depth_stream):
+            paused_s = asyncio.get_running_loop().time()
             await self._hub.somebody_listens(self._depth_stream)
+            self._pace.delay(asyncio.get_running_loop().time() - paused_s)
         payloads = self._digest(burst)
         self._hub.publish_burst(payloads)
         self.status.frames_sent += len(payloads)
@@ -293,6 +309,10 @@ class _Pace:
             self._first_ns, self._begun_s = ts_recv, now_s
         wait_s = self._begun_s + (ts_recv - self._first_ns) / _NS_PER_S / self._speed - now_s
         return wait_s if wait_s > _SHORTEST_SLEEP_S else 0.0
+
+    def delay(self, pause_s: float) -> None:
+        """The play stood still: what follows is due later."""
+        self._begun_s += pause_s
 
 
 def _cut(snapshot: bytes, limit: int) -> bytes:

@@ -223,7 +223,7 @@ class SimVenue:
     async def _stop_replay(self, _request: web.Request) -> web.Response:
         """End the replay here, as if the capture ended."""
         if self.player is not None:
-            self.player.stop_asked = True
+            self.player.stop()
         return web.json_response({})
 
 
