@@ -26,6 +26,7 @@ FLUSH_BUDGET_S: Final = 2.5
 _FLAGS_OFFSET: Final = MARKET_RECORD.fields["flags"][1] if MARKET_RECORD.fields else 0
 _GAP: Final = int(RecordFlag.GAP)
 _STILL_S: Final = 0.01
+_PAUSE_S: Final = 0.01
 
 
 async def run(context: ServiceContext) -> None:
@@ -64,6 +65,8 @@ class _Reader:
         """Read until cancelled."""
         while True:
             self.take(await self._subscription.receive(READ_LIMIT))
+            # Strategies read the same bus on the same loop: nobody waits for the recorder, so it waits for them.
+            await asyncio.sleep(_PAUSE_S)
 
     async def drain(self) -> None:
         """Take what still waits, when nobody publishes any more."""
