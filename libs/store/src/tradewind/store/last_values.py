@@ -171,12 +171,16 @@ class LastValues:
         if time.monotonic() < self._away_until:
             self.counts.failed += 1
             return None
+        cancellations = task.cancelling() if (task := asyncio.current_task()) is not None else 0
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await call()
         except (RedisError, OSError) as error:
             self._note_failure(error)
             return None
+        if task is not None and task.cancelling() > cancellations:
+            # Before Python 3.12 the driver's asyncio.wait_for may swallow a cancellation: the caller would never end.
+            raise asyncio.CancelledError
         if self._away:
             self._away = False
             self._log.info("Redis is available again")
