@@ -53,6 +53,27 @@ async def test_a_book_from_snapshot_and_differences_equals_the_ticker(start_venu
                     compared += 1
 
 
+async def test_the_flow_can_be_stopped_and_orders_are_still_taken(start_venue: Any) -> None:
+    venue = await start_venue(events_per_s=1_000)
+    async with venue.session.ws_connect(f"{venue.url}/ws/btcusdt@trade") as socket:
+        assert (await _next(socket))["e"] == "trade"
+    running = await venue.status()
+    assert (running["state"], running["ended"], running["ended_ns"]) == ("playing", False, 0)
+    await venue.call("POST", "/sim/v1/stop")
+    while not (status := await venue.status())["ended"]:
+        await asyncio.sleep(0.01)
+    assert (status["state"], status["ended_ns"] > status["began_ns"] > 0) == ("ended", True)
+    book = (await venue.get("/api/v3/depth?symbol=BTCUSDT")).body
+    assert (await venue.order(type="MARKET", timeInForce=None, quantity="0.001")).body["status"] == "FILLED"
+    assert (await venue.status())["flow_events"] == status["flow_events"]
+    async with venue.session.ws_connect(f"{venue.url}/ws/btcusdt@depth@100ms") as socket:
+        await venue.order(price="50000", quantity="0.001")
+        assert ["50000.00000000", "0.00100000"] in (await _next(socket))["b"]
+        await venue.signed("DELETE", "/api/v3/openOrders", symbol="BTCUSDT")
+        assert ["50000.00000000", "0.00000000"] in (await _next(socket))["b"]
+    assert (await venue.get("/api/v3/depth?symbol=BTCUSDT")).body["lastUpdateId"] == book["lastUpdateId"] + 3
+
+
 async def test_raw_streams_and_subscriptions(start_venue: Any) -> None:
     venue = await start_venue(events_per_s=300)
     async with venue.session.ws_connect(f"{venue.url}/ws/btcusdt@trade") as socket:

@@ -61,12 +61,14 @@ class FlowMarket:
         self._update_id = self._published_id = first_update_id - 1
         self._trade_id = first_trade_id - 1
         self._next_depth_ns = DEPTH_EVERY_NS
+        self._now_ns = 0
+        self._next_action: FlowOrder | FlowCancel | None = None
         self._top: tuple[Level, Level] = (_EMPTY, _EMPTY)
 
     @property
     def now_ms(self) -> int:
         """The flow's time."""
-        return self._start_ms + self._generator.now_ns // NS_PER_MS
+        return self._start_ms + self._now_ns // NS_PER_MS
 
     @property
     def update_id(self) -> int:
@@ -85,18 +87,27 @@ class FlowMarket:
     def advance(self, until_ns: int, max_events: int) -> int:
         """Let the flow go on to ``until_ns`` from its start; answers the events done, at most ``max_events``."""
         done = 0
-        while done < max_events and self._generator.now_ns < until_ns:
-            action = self._generator.next_action()
-            while self._generator.now_ns >= self._next_depth_ns:
-                self._publish_depth(self._start_ms + self._next_depth_ns // NS_PER_MS)
-                self._next_depth_ns += DEPTH_EVERY_NS
+        while done < max_events:
+            action = self._next_action = self._next_action or self._generator.next_action()
+            if self._generator.now_ns > until_ns:
+                break
+            self._now_ns = self._generator.now_ns
+            self._publish_due()
+            self._next_action = None
             if isinstance(action, FlowCancel):
                 self._cancel_flow(action.order)
             else:
                 self._submit_flow(action)
             done += 1
+        if done < max_events:
+            self.idle(until_ns)
         self.events += done
         return done
+
+    def idle(self, until_ns: int) -> None:
+        """Let the time go on without the flow: what the accounts' orders changed is still published."""
+        self._now_ns = max(self._now_ns, until_ns)
+        self._publish_due()
 
     def takeable(self, side: int, size: int, owner: int) -> tuple[int, int]:
         """Size and cash that a market order would get, without the owner's own orders."""
@@ -181,9 +192,10 @@ class FlowMarket:
                 self._on_fill(fill.maker_order_id, fill.price, fill.size)
 
     def _cancel_flow(self, order: FlowOrder) -> None:
-        self._generator.forget(order.order_id)
-        self._engine.cancel(order.order_id)
-        self._changed({(order.side, order.price)})
+        # An account's order may have filled it after the cancel was decided.
+        if self._engine.cancel(order.order_id):
+            self._generator.forget(order.order_id)
+            self._changed({(order.side, order.price)})
 
     def _first_own(self, side: int, owner: int) -> VenueOrder:
         own = [order for order, of in self._own.values() if of == owner and order.side == side]
@@ -221,6 +233,11 @@ class FlowMarket:
 
     def _best(self) -> tuple[Level, Level]:
         return self._engine.best_bid() or _EMPTY, self._engine.best_ask() or _EMPTY
+
+    def _publish_due(self) -> None:
+        while self._now_ns >= self._next_depth_ns:
+            self._publish_depth(self._start_ms + self._next_depth_ns // NS_PER_MS)
+            self._next_depth_ns += DEPTH_EVERY_NS
 
     def _publish_depth(self, time_ms: int) -> None:
         if self._update_id == self._published_id:

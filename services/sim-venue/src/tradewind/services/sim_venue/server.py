@@ -5,6 +5,7 @@ the venue ends with its error; the record then tells the next run what is true.
 """
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -22,12 +23,12 @@ from tradewind.services.sim_venue.capture import check_capture
 from tradewind.services.sim_venue.exchange import Exchange, FeeRates
 from tradewind.services.sim_venue.flow import FlowGenerator
 from tradewind.services.sim_venue.flow_market import FlowMarket
-from tradewind.services.sim_venue.flow_running import run_flow
+from tradewind.services.sim_venue.flow_running import FlowStatus, run_flow
 from tradewind.services.sim_venue.ledger_file import LedgerFile
 from tradewind.services.sim_venue.listings import Listing, listings_of
 from tradewind.services.sim_venue.rate_limits import RateLimits
 from tradewind.services.sim_venue.replay_matching import ReplayMarket
-from tradewind.services.sim_venue.replaying import ReplayPlayer
+from tradewind.services.sim_venue.replaying import PlayStatus, ReplayPlayer
 from tradewind.services.sim_venue.rest import RestServer, endpoints
 from tradewind.services.sim_venue.rest_account import AccountEndpoints, fee_rate
 from tradewind.services.sim_venue.rest_public import PublicEndpoints, PublicSource
@@ -70,7 +71,7 @@ class SimVenue:
         self._keys.add(ACCOUNT, api_key, api_secret)
         self._rest = RestServer(self._keys, self._limits, now_ms, log)
         self._sources: dict[str, PublicSource] = {}
-        self._flows: list[FlowMarket] = []
+        self._flows: list[tuple[FlowMarket, FlowStatus]] = []
         self.player: ReplayPlayer | None = None
         self.ledger = LedgerFile(data_dir / LEDGER_NAME)
         self._state = self.ledger.load()
@@ -101,8 +102,8 @@ class SimVenue:
             restored = self.exchange.restore(self._state.open_orders, expire=self._settings.mode == "replay")
             await self.ledger.written(restored or None)
             tasks.create_task(self._users.expire(), name="sim-venue.listen-keys")
-            for market in self._flows:
-                flow = run_flow(market, self._room, self._settings.duration_s)
+            for market, status in self._flows:
+                flow = run_flow(market, status, self._room, self._settings.duration_s)
                 tasks.create_task(flow, name=f"sim-venue.flow.{market.listing.symbol}")
             if self.player is not None:
                 tasks.create_task(self.player.count(), name="sim-venue.count")
@@ -110,28 +111,29 @@ class SimVenue:
             await self._serve(host)
 
     def status(self) -> dict[str, Any]:
-        """What ``GET /sim/v1/status`` answers."""
-        play = self.player.status if self.player is not None else None
+        """What ``GET /sim/v1/status`` answers. Times in ns UTC, 0 when not yet."""
+        play = self.player.status if self.player is not None else self._flow_status()
         return {
             "mode": self._settings.mode,
-            "state": play.state if play is not None else "playing",
-            "ended": play.ended if play is not None else False,
-            "error": play.error if play is not None else "",
-            "frames": play.frames if play is not None else 0,
-            "frames_sent": play.frames_sent if play is not None else 0,
-            "frames_total": play.frames_total if play is not None else None,
-            "malformed": play.malformed if play is not None else 0,
-            "unknown": play.unknown if play is not None else 0,
-            "gaps": play.gaps if play is not None else 0,
-            "began_ns": play.began_ns if play is not None else 0,
-            "ended_ns": play.ended_ns if play is not None else 0,
-            "flow_events": sum(market.events for market in self._flows),
+            "ended": play.ended,
+            **dataclasses.asdict(play),
+            "flow_events": sum(market.events for market, _ in self._flows),
             "open_orders": len(self.exchange.open_orders),
             "stream_clients": self.hub.clients,
             "slow_clients_cut": self.hub.slow_clients_cut,
             "requests": self._rest.requests,
             "refused": self._rest.refused,
         }
+
+    def _flow_status(self) -> PlayStatus:
+        """The flows in the words of a play; it has ended when all of them have."""
+        statuses = [status for _, status in self._flows]
+        ended = all(status.ended_ns for status in statuses)
+        return PlayStatus(
+            state="ended" if ended else "playing",
+            began_ns=min(status.began_ns for status in statuses),
+            ended_ns=max(status.ended_ns for status in statuses) if ended else 0,
+        )
 
     def _check_replay(self) -> None:
         if self._settings.mode != "replay":
@@ -164,7 +166,7 @@ class SimVenue:
             first_trade_id=self.ledger.reserve(f"trade-{listing.symbol}", NUMBERS_OF_A_RUN),
         )
         market.open()
-        self._flows.append(market)
+        self._flows.append((market, FlowStatus()))
         self.exchange.markets[listing.symbol] = market
         self._sources[listing.symbol] = PublicSource(market.snapshot, market.best, lambda: market.trades)
 
@@ -206,7 +208,7 @@ class SimVenue:
             [
                 web.get("/sim/v1/status", self._show_status),
                 web.post("/sim/v1/start", self._start_replay),
-                web.post("/sim/v1/stop", self._stop_replay),
+                web.post("/sim/v1/stop", self._stop_market),
                 web.route("*", "/{path:.*}", self._rest.no_such_path),
             ]
         )
@@ -220,10 +222,12 @@ class SimVenue:
             self.player.started.set()
         return web.json_response({})
 
-    async def _stop_replay(self, _request: web.Request) -> web.Response:
-        """End the replay here, as if the capture ended."""
+    async def _stop_market(self, _request: web.Request) -> web.Response:
+        """End the replay or the flow here, as if the capture ended. Orders are still taken."""
         if self.player is not None:
             self.player.stop()
+        for _, status in self._flows:
+            status.stop_asked = True
         return web.json_response({})
 
 
