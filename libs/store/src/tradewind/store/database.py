@@ -24,6 +24,7 @@ _AWAY: Final = (
     asyncpg.InsufficientResourcesError,  # class 53: disk full, too many connections
     asyncpg.PostgresSystemError,  # class 58: the server's own I/O failed
     asyncpg.ReadOnlySQLTransactionError,  # a standby answers during a failover
+    asyncpg.InternalClientError,  # "another operation is in progress": a connection lost in the middle of executemany
 )
 _CLOSED: Final = "closed"  # asyncpg has no class of its own for the use of a connection that died under us
 
