@@ -104,7 +104,7 @@ class CommandDesk:
             post_only=post_only,
             reduce_only=reduce_only,
         )
-        order = _order_of(command)
+        order = order_of(command)
         self._tracker.add(order)
         self._push(command)
         return order
@@ -172,7 +172,8 @@ class CommandDesk:
         }
 
 
-def _order_of(command: SubmitOrder) -> Order:
+def order_of(command: SubmitOrder) -> Order:
+    """The order that a command asks for, before anything has happened to it."""
     return Order(
         client_order_id=command.client_order_id,
         strategy_id=command.strategy_id,
