@@ -24,7 +24,7 @@ from tradewind.model.order_status import InvalidTransition, OrderStatus
 from tradewind.model.orders import Order
 from tradewind.store.order_store import OrderBatch, Outgoing
 from tradewind.venue.adapter import NewOrder
-from tradewind.venue.reports import BalanceReport, CancelRejectReport, FillReport, OrderStatusReport, Report
+from tradewind.venue.reports import CancelRejectReport, FillReport, OrderStatusReport, Report
 from tradewind.wire import events, topics
 from tradewind.wire.commands import CancelAllOrders, CancelOrder, OrderCommand, SubmitOrder
 from tradewind.wire.messages import EventIds
@@ -120,8 +120,6 @@ class ExecutionEngine:
                 self._fill(report)
             elif isinstance(report, CancelRejectReport):
                 self._cancel_rejected(report)
-            elif isinstance(report, BalanceReport):
-                self._balances(report)
         return self._finish()
 
     def plan_unknown(self, client_order_id: ClientOrderId, reason: str, now_ns: int) -> Plan:
@@ -353,19 +351,6 @@ class ExecutionEngine:
         if order is not None and order.status is OrderStatus.PENDING_CANCEL:
             order.restore()
             self._emit(order, events.OrderCancelRejected, reason=report.reason)
-
-    def _balances(self, report: BalanceReport) -> None:
-        message = events.AccountBalancesChanged(
-            event_id=self._event_ids(),
-            correlation_id=f"balances:{self.account_id}",
-            causation_id="",
-            ts_event=report.ts_event,
-            ts_init=self._now,
-            account_id=self.account_id,
-            balances=report.balances,
-            snapshot=report.snapshot,
-        )
-        self._plan.outgoing.append(Outgoing(topic=topics.ACCOUNT_EVENTS, message=message))
 
     # -- the order's story -------------------------------------------------------------------------------------------
 

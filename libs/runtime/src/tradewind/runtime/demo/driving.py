@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from tradewind.runtime.demo.commit_probe import commit_probe
 from tradewind.runtime.demo.options import DemoOptions
 from tradewind.runtime.demo.reporting import RunTimes, make_report, to_json
 from tradewind.runtime.demo.venue_progress import VenueProgress, VenueStatus
 from tradewind.runtime.health import ServiceState, process_health
-from tradewind.runtime.metrics import process_metrics
+from tradewind.runtime.metrics import LatencyRecorder, process_metrics
 from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.service import ServiceKind
 from tradewind.runtime.supervising import SharedResources, Supervisor
@@ -53,13 +54,20 @@ class Driver:
             self._say(f"Tradewind is at {self._page} (Ctrl-C ends it)")
         if self._options.replay is not None:
             await self._venue.start()
+        if self._options.replay is None and self._options.report is None:
+            await self._play()
+            return
+        async with commit_probe(self._shared.database) as bare_commit:
+            await self._play()
+        await self._finish(bare_commit)
+
+    async def _play(self) -> None:
         try:
             async with asyncio.timeout(self._options.duration_s):
                 await self._until_ended()
         except TimeoutError:
             self._say(f"{self._options.duration_s:g} s are over")
             await self._venue.stop()
-        await self._finish()
 
     async def _until_ready(self, but_not: ServiceKind | None) -> None:
         left_out = but_not.name.lower().replace("_", "-") if but_not is not None else ""
@@ -71,9 +79,7 @@ class Driver:
         while not (await self._venue.status()).ended:
             await asyncio.sleep(_VENUE_POLL_S)
 
-    async def _finish(self) -> None:
-        if self._options.replay is None and self._options.report is None:
-            return
+    async def _finish(self, bare_commit: LatencyRecorder) -> None:
         if self.supervisor is None:
             raise RuntimeError("the driver needs its supervisor before it runs")
         if self._options.replay is not None:
@@ -83,12 +89,12 @@ class Driver:
         await self.supervisor.stop_kind(ServiceKind.STRATEGY)
         await self._until_still(_order_counters)
         status = await self._venue.status()
-        await self._report(status, RunTimes(status.began_ns, max(drained_ns, status.ended_ns)))
+        await self._report(status, RunTimes(status.began_ns, max(drained_ns, status.ended_ns)), bare_commit)
         if status.error:
             raise StartRefused(f"capture {self._options.replay}: {status.error}")
 
-    async def _report(self, status: VenueStatus, times: RunTimes) -> None:
-        report = await make_report(self._shared.platform, self._shared.database, status, times)
+    async def _report(self, status: VenueStatus, times: RunTimes, bare_commit: LatencyRecorder) -> None:
+        report = await make_report(self._shared.platform, self._shared.database, status, times, bare_commit)
         self._say(_summary(report))
         if self._options.report is not None:
             self._options.report.write_bytes(to_json(report))

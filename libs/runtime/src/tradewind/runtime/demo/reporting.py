@@ -2,7 +2,6 @@
 
 import dataclasses
 import resource
-import time
 from decimal import Decimal
 from typing import Any, Final
 
@@ -18,7 +17,6 @@ from tradewind.store.order_store import OrderStore
 
 _NS: Final = 1_000_000_000
 _LATENCIES: Final = ("receive_to_publish", "tick_to_command", "command_to_venue", "order_commit")
-_PROBES: Final = 300
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,6 +37,7 @@ async def make_report(
     database: Database,
     venue: VenueStatus,
     times: RunTimes,
+    bare_commit: LatencyRecorder,
     metrics: ProcessMetrics = process_metrics,
 ) -> dict[str, Any]:
     """All figures of a run that has come to rest.
@@ -57,7 +56,7 @@ async def make_report(
         **await _from_database(database),
         "ledger": await _ledger(platform, database),
         "latency_us": {name: metrics.latency(name).as_us() for name in _LATENCIES}
-        | {"bare_commit": await _bare_commit(database)},
+        | {"bare_commit": bare_commit.summary().as_us()},
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "wall_s": round(times.wall_s, 3),
         "frames_per_s": round(frames / times.wall_s, 1),
@@ -97,21 +96,6 @@ async def _ledger(platform: PlatformSettings, database: Database) -> dict[str, A
         "account": {c: f"{account.get(c, Decimal(0)):f}" for c in currencies},
         "venue": {c: f"{stated.get(c, Decimal(0)):f}" for c in currencies},
     }
-
-
-async def _bare_commit(database: Database) -> dict[str, float]:
-    """What one row costs on this very database: the limit that ``command_to_venue`` is compared with."""
-    recorder = LatencyRecorder()
-    async with database.connection() as connection:
-        await connection.execute("CREATE TABLE IF NOT EXISTS commit_probe (n bigint, words text)")
-        try:
-            for number in range(_PROBES):
-                begun_ns = time.perf_counter_ns()
-                await connection.execute("INSERT INTO commit_probe VALUES ($1, $2)", number, "one row")
-                recorder.record(time.perf_counter_ns() - begun_ns)
-        finally:
-            await connection.execute("DROP TABLE commit_probe")
-    return recorder.summary().as_us()
 
 
 def to_json(report: dict[str, Any]) -> bytes:

@@ -6,6 +6,7 @@ dedupe on ``event_id``.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,7 +14,10 @@ from tradewind.model.identifiers import AccountId
 from tradewind.runtime.service import ServiceContext
 from tradewind.store.database import DatabaseUnavailable
 from tradewind.store.order_store import OrderStore, Outgoing
-from tradewind.wire.topics import BY_NAME
+from tradewind.venue.reports import BalanceReport
+from tradewind.wire.events import AccountBalancesChanged
+from tradewind.wire.messages import EventIds
+from tradewind.wire.topics import ACCOUNT_EVENTS, BY_NAME
 
 _EVERY_S: Final = 0.2
 _LAST_CHANCE_S: Final = 1.0
@@ -26,6 +30,7 @@ class Outbox:
         self._bus = context.order_bus
         self._store = store
         self._account_id: AccountId = store.account_id
+        self._event_ids = EventIds()
         self._published = 0
         self._marked = 0
 
@@ -35,6 +40,20 @@ class Outbox:
             await self._bus.publish(item.topic, self._account_id, item.message)
         if position is not None:
             self._published = position
+
+    async def tell_balances(self, report: BalanceReport) -> None:
+        """Pass the venue's balances on: its word of the moment, asked for at every start, so it is not journalled."""
+        message = AccountBalancesChanged(
+            event_id=self._event_ids(),
+            correlation_id=f"balances:{report.account_id}",
+            causation_id="",
+            ts_event=report.ts_event,
+            ts_init=time.time_ns(),
+            account_id=report.account_id,
+            balances=report.balances,
+            snapshot=report.snapshot,
+        )
+        await self._bus.publish(ACCOUNT_EVENTS, self._account_id, message)
 
     async def replay(self) -> int:
         """Publish again what an earlier process committed and may not have published; returns how many."""

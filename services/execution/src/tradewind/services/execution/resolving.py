@@ -17,6 +17,7 @@ from tradewind.model.order_status import OrderStatus
 from tradewind.model.orders import Order
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.execution.order_path import OrderPath
+from tradewind.services.execution.outbox import Outbox
 from tradewind.venue.adapter import OrderNotFound, VenueError
 from tradewind.venue.reports import FillReport
 
@@ -29,8 +30,9 @@ _OVERLAP_NS: Final = 60 * _NS
 class Resolver:
     """Finds what is in doubt and asks for it."""
 
-    def __init__(self, context: ServiceContext, path: OrderPath, inflight_check_s: float) -> None:
+    def __init__(self, context: ServiceContext, path: OrderPath, outbox: Outbox, inflight_check_s: float) -> None:
         self._path = path
+        self._outbox = outbox
         self._engine = path.engine
         self._client = path.client
         self._check_ns = int(inflight_check_s * _NS)
@@ -51,7 +53,8 @@ class Resolver:
         status = await self._client.mass_status(since_ns if since_ns is not None else time.time_ns())
         if opened_ns is None:
             await self._open_books(status.balances.ts_event, {b.currency: b.total for b in status.balances.balances})
-        await self._path.take_reports([*status.open_orders, *await self._fresh(status.fills), status.balances])
+        await self._path.take_reports([*status.open_orders, *await self._fresh(status.fills)])
+        await self._outbox.tell_balances(status.balances)
         shown = {report.venue_order_id for report in status.open_orders}
         for order in list(self._engine.orders.values()):
             if order.client_order_id not in self._path.sending and order.venue_order_id not in shown:

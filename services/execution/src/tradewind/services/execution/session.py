@@ -31,7 +31,7 @@ from tradewind.store.leases import Lease, LeaseRepository
 from tradewind.store.order_store import LeaseLost, OrderStore, StoreConflict
 from tradewind.store.trading_states import TradingStateRepository
 from tradewind.venue.adapter import ExecutionClient, VenueError
-from tradewind.venue.reports import StreamInterrupted, StreamResumed
+from tradewind.venue.reports import BalanceReport, StreamInterrupted, StreamResumed
 from tradewind.wire.commands import OrderCommand, SubmitOrder
 from tradewind.wire.events import TradingStateChanged
 from tradewind.wire.market_batches import MarketBatch
@@ -88,13 +88,13 @@ class Session:
                 tasks,
                 self._settings.send_margin_s,
             )
-            resolver = Resolver(self._context, path, self._settings.inflight_check_s)
+            resolver = Resolver(self._context, path, outbox, self._settings.inflight_check_s)
             replayed = await outbox.replay()
             self._context.log.info("order path loaded", epoch=lease.epoch, open=len(engine.orders), replayed=replayed)
             tasks.create_task(outbox.keep_marking())
             tasks.create_task(self._follow_prices(engine))
             await self._follow_trading_states(engine, tasks)
-            tasks.create_task(self._follow_venue(path, resolver))
+            tasks.create_task(self._follow_venue(path, resolver, outbox))
             await resolver.restore_books()
             await self._reconcile(path, resolver)
             tasks.create_task(resolver.keep_resolving())
@@ -208,13 +208,15 @@ class Session:
         self._carried.in_doubt = set()
         self._carried.forgotten.clear()
 
-    async def _follow_venue(self, path: OrderPath, resolver: Resolver) -> None:
+    async def _follow_venue(self, path: OrderPath, resolver: Resolver, outbox: Outbox) -> None:
         async for event in self._client.stream():
             if isinstance(event, StreamInterrupted):
                 path.engine.not_ready_reason = f"private stream: {event.reason}"
                 self._context.health.set_not_ready(path.engine.not_ready_reason)
             elif isinstance(event, StreamResumed):
                 await self._reconcile(path, resolver)
+            elif isinstance(event, BalanceReport):
+                await outbox.tell_balances(event)
             else:
                 await path.take_reports([event])
 
