@@ -118,11 +118,11 @@ def test_a_command_leaves_before_the_next_record_and_names_its_cause() -> None:
 def test_a_pending_command_knows_when_its_data_arrived_and_one_without_data_says_so() -> None:
     made = engine(Buyer())
     made.context.buy(BTC, 1_000, 100)
-    assert [waiting.tick_ns for waiting in made.desk.pending] == [0]
+    assert [tick_ns for _, tick_ns in made.desk.pending] == [0]
     drain(made)
     walk = made.walk(batch(quote(100, 102)))
     next(walk)
-    assert [waiting.tick_ns for waiting in made.desk.pending] == [T0 + 1_000]
+    assert [tick_ns for _, tick_ns in made.desk.pending] == [T0 + 1_000]
 
 
 def test_int_is_a_mantissa_and_text_and_decimals_are_numbers() -> None:

@@ -173,9 +173,9 @@ def test_a_command_made_on_an_event_names_the_event() -> None:
     drain(made)
     fill = filled(order, 100)
     made.order_event(fill)
-    (waiting,) = made.desk.pending
-    assert waiting.tick_ns == 0
-    assert waiting.command.causation_id == fill.event_id
+    ((command, tick_ns),) = made.desk.pending
+    assert tick_ns == 0
+    assert command.causation_id == fill.event_id
 
 
 def test_an_event_in_the_middle_of_a_batch_does_not_take_over_its_cause() -> None:

@@ -4,10 +4,9 @@ One id per intent, made here and never again: ``<strategy>-<run>-<number>``, whe
 Every command names its cause: the market record or the order event that the strategy was reacting to.
 """
 
-import dataclasses
 from collections import deque
 from collections.abc import Callable
-from typing import Final, TypedDict
+from typing import Final, TypeAlias, TypedDict
 
 from tradewind.model.enums import OrderSide, OrderType, TimeInForce
 from tradewind.model.identifiers import AccountId, InstrumentId, StrategyId, client_order_id
@@ -22,12 +21,8 @@ MAX_PENDING: Final = 1_000
 """Commands that may wait for the bus; past it new orders are suppressed."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class PendingCommand:
-    """A command that waits to be published. ``tick_ns`` is when the data that caused it arrived; 0: not from data."""
-
-    command: OrderCommand
-    tick_ns: int
+PendingCommand: TypeAlias = tuple[OrderCommand, int]
+"""A command that waits to be published, and when the data that caused it arrived (ns); 0: not from data."""
 
 
 class _Identity(TypedDict):
@@ -145,14 +140,14 @@ class CommandDesk:
     def drop_pending(self) -> int:
         """Throw away what was never published, and the orders that only it knew of; answers how many commands."""
         dropped = len(self.pending)
-        for waiting in self.pending:
-            if isinstance(waiting.command, SubmitOrder):
-                self._tracker.forget(waiting.command.client_order_id)
+        for command, _ in self.pending:
+            if isinstance(command, SubmitOrder):
+                self._tracker.forget(command.client_order_id)
         self.pending.clear()
         return dropped
 
     def _push(self, command: OrderCommand) -> None:
-        self.pending.append(PendingCommand(command, 0 if self.event is not None else self.tick_ns))
+        self.pending.append((command, 0 if self.event is not None else self.tick_ns))
 
     def _identity(self, correlation_id: str) -> _Identity:
         event_id = self._event_ids()

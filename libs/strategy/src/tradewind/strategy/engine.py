@@ -204,13 +204,22 @@ class StrategyEngine:
         ) = _unpack_pair(payload, offset)
         if side != _BUY or ask_side != _SELL or ask_number != number:
             return False
-        if (data := self._by_number.get(number)) is not None:
-            quote = data.quote
-            quote.bid_price = bid_price
-            quote.bid_size = bid_size
-            quote.ask_price = ask_price
-            quote.ask_size = ask_size
-            self._quote_changed(data, ts_event, ts_recv, sequence)
+        if (data := self._by_number.get(number)) is None:
+            return True
+        quote, desk = data.quote, self.desk
+        quote.bid_price = bid_price
+        quote.bid_size = bid_size
+        quote.ask_price = ask_price
+        quote.ask_size = ask_size
+        # As in _quote_changed: this is the one place that every quote passes, and a call is a sixth of its cost.
+        quote.sequence = desk.sequence = sequence
+        quote.ts_event = self.context.time_ns = ts_event
+        quote.ts_recv = desk.tick_ns = ts_recv
+        data.has_quote = has_quote = bid_size > 0 and ask_size > 0
+        if ts_event >= self.timers.next_ns or ts_event >= self.market.next_bar_ns:
+            self._fire(ts_event)
+        if has_quote and self._on_quote is not None:
+            self._on_quote(quote)
         return True
 
     def _half_quotes(self, payload: bytes, first: int, end: int) -> None:

@@ -180,16 +180,17 @@ class _Run:
         if self._flushing or not pending:
             return
         self._flushing = True
+        publish = self._context.order_bus.publish
         try:
             while pending:
-                waiting = pending.popleft()
+                command, tick_ns = waiting = pending.popleft()
                 try:
-                    await self._publish(waiting.command)
+                    await publish(ORDERS_COMMANDS, command.account_id, command)
                 except BaseException:
                     pending.appendleft(waiting)
                     raise
-                if waiting.tick_ns:
-                    self._latency.record(time.time_ns() - waiting.tick_ns)
+                if tick_ns:
+                    self._latency.record(time.time_ns() - tick_ns)
                 self._commands.inc()
         finally:
             self._flushing = False

@@ -143,7 +143,7 @@ def feed(made: StrategyEngine, *parts: RecordArray) -> list[Any]:
 def drain(made: StrategyEngine) -> list[Any]:
     """Take the commands that wait."""
     pending = made.desk.pending
-    return [pending.popleft().command for _ in range(len(pending))]
+    return [pending.popleft()[0] for _ in range(len(pending))]
 
 
 def accepted(order: Order) -> OrderAccepted:
