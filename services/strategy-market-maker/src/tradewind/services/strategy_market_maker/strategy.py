@@ -14,6 +14,7 @@ from tradewind.strategy import InstrumentId, Order, OrderSide, OrderStatus, Quot
 from tradewind.wire.events import OrderEvent
 
 _NS_PER_S = 1_000_000_000
+NEVER = 2**63 - 1
 _MILLION = 1_000_000
 _REFUSALS = (OrderStatus.DENIED, OrderStatus.REJECTED)
 _RESTING = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
@@ -48,7 +49,7 @@ class QuotedSide:
     def live_order(self) -> Order | None:
         """The order unless its end is known."""
         order = self.order
-        if order is not None and order.remaining_size == 0 and order.at_risk_size == 0:
+        if order is not None and order.at_risk_size == 0:
             self.order = order = None
         return order
 
@@ -63,6 +64,8 @@ class QuotedInstrument:
             raise ValueError(f"size {settings.size} must be positive and at most max_position {settings.max_position}")
         self.edge = settings.edge_ticks * instrument.price_increment
         self.sides = {OrderSide.BUY: QuotedSide(), OrderSide.SELL: QuotedSide()}
+        self.seen_bid = self.seen_ask = 0
+        self.look_again_ns = 0
 
 
 class MarketMaker(Strategy):
@@ -81,6 +84,23 @@ class MarketMaker(Strategy):
 
     def on_quote(self, quote: Quote) -> None:
         quoted = self._quoted[quote.instrument_id]
+        bid, ask = quote.bid_price, quote.ask_price
+        # Most quotes only change a size: nothing follows from them unless an order was waiting for its time.
+        if bid == quoted.seen_bid and ask == quoted.seen_ask and quote.ts_event < quoted.look_again_ns:
+            return
+        quoted.seen_bid, quoted.seen_ask = bid, ask
+        quoted.look_again_ns = self._requote(quote, quoted)
+
+    def on_order_event(self, event: OrderEvent) -> None:
+        quoted = self._quoted[event.instrument_id]
+        quoted.look_again_ns = 0
+        if event.status in _REFUSALS:
+            for side in quoted.sides.values():
+                if side.order is not None and side.order.client_order_id == event.client_order_id:
+                    side.next_ns = self.context.time_ns + self._refusal_pause_ns
+
+    def _requote(self, quote: Quote, quoted: QuotedInstrument) -> int:
+        """Bring both sides to where they should be; answers when to look again if the touch stays as it is."""
         position = self.context.position(quote.instrument_id).signed_size
         mid = (quote.bid_price + quote.ask_price) // 2
         shift = -mid * self.settings.skew_ppm * position // (_MILLION * quoted.max_position)
@@ -89,31 +109,31 @@ class MarketMaker(Strategy):
         bid = min(quote.bid_price - quoted.edge + shift, quote.ask_price - tick) // tick * tick
         ask = -(-max(quote.ask_price + quoted.edge + shift, quote.bid_price + tick) // tick) * tick
         tolerance = mid * self.settings.requote_ppm // _MILLION
-        for side, price in ((OrderSide.BUY, bid), (OrderSide.SELL, ask)):
-            wanted = price if abs(position + side.sign * quoted.size) <= quoted.max_position else None
-            self._keep(quote, quoted, side, wanted, tolerance)
+        may_buy = position + quoted.size <= quoted.max_position
+        may_sell = position - quoted.size >= -quoted.max_position
+        return min(
+            self._keep(quote, quoted, OrderSide.BUY, bid if may_buy else None, tolerance),
+            self._keep(quote, quoted, OrderSide.SELL, ask if may_sell else None, tolerance),
+        )
 
-    def on_order_event(self, event: OrderEvent) -> None:
-        if event.status in _REFUSALS:
-            for side in self._quoted[event.instrument_id].sides.values():
-                if side.order is not None and side.order.client_order_id == event.client_order_id:
-                    side.next_ns = self.context.time_ns + self._refusal_pause_ns
-
-    def _keep(
-        self, quote: Quote, quoted: QuotedInstrument, side: OrderSide, wanted: int | None, tolerance: int
-    ) -> None:
-        """Bring one side nearer to ``wanted``, None for no quote: leave it, cancel it, or place it."""
-        quoted_side = quoted.sides[side]
+    def _keep(self, quote: Quote, quoted: QuotedInstrument, side: OrderSide, wanted: int | None, tolerance: int) -> int:
+        """Leave one side, cancel it, or place it at ``wanted`` (None: no quote); answers when to look again."""
+        quoted_side, now_ns = quoted.sides[side], quote.ts_event
         order = quoted_side.live_order()
         if order is None:
-            if wanted is not None and quote.ts_event >= quoted_side.next_ns:
+            if wanted is None:
+                return NEVER
+            if now_ns >= quoted_side.next_ns:
                 self._place(quote, quoted, side, wanted)
-            return
-        if order.status not in _RESTING or order.price is None or self.context.is_cancel_pending(order):
-            return
-        misplaced = wanted is None or abs(order.price - wanted) > tolerance
-        if misplaced and quote.ts_event - quoted_side.placed_ns >= self._min_life_ns:
-            self.context.cancel(order)
+            return max(quoted_side.next_ns, now_ns + 1)
+        if order.price is None or (wanted is not None and abs(order.price - wanted) <= tolerance):
+            return NEVER
+        if order.status not in _RESTING or self.context.is_cancel_pending(order):
+            return now_ns + self._min_life_ns
+        if now_ns - quoted_side.placed_ns < self._min_life_ns:
+            return quoted_side.placed_ns + self._min_life_ns
+        self.context.cancel(order)
+        return now_ns + self._min_life_ns
 
     def _place(self, quote: Quote, quoted: QuotedInstrument, side: OrderSide, price: int) -> None:
         other = quoted.sides[side.opposite].live_order()
