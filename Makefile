@@ -34,7 +34,7 @@ test: .venv/.dev ## All tests on real components
 check: .venv/.dev ## Formatting, lint, strict types, import layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@MYPYPATH=$(subst $(space),:,$(strip $(SOURCES))) $(BIN)/mypy $(SOURCES) tests
+	@MYPYPATH=$(subst $(space),:,$(strip $(SOURCES) tests)) $(BIN)/mypy $(SOURCES) tests
 	@$(BIN)/lint-imports
 
 .PHONY: bench

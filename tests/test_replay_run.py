@@ -13,7 +13,7 @@ pytestmark = [needs_capture, pytest.mark.timeout(180)]
 
 def test_the_recorded_session_is_traded_exactly(tmp_path: Path) -> None:
     report = replay(tmp_path, CAPTURE)
-    assert report["input"] == {"frames": 41_249, "malformed": 0}
+    assert report["input"] == {"frames": 41_249, "malformed": 0, "feed": {"malformed": 0, "unknown": 0}}
     assert report["book"] == {"compared": 564, "equal": 564, "gaps": 0}
     assert report["trades"] == report["db"]["trades"] == 9_757
     assert report["quotes"] == report["db"]["quotes"] == 28_040

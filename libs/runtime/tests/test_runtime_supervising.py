@@ -66,7 +66,7 @@ async def ready_for_ever(context: ServiceContext) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - boards and metrics have no event to wait for
+    while not condition():
         await asyncio.sleep(0.001)
 
 

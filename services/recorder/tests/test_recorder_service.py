@@ -71,7 +71,7 @@ def metric(context: ServiceContext, name: str) -> float:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(WAIT_S):
-        while not condition():  # noqa: ASYNC110 - metrics have no event to wait for
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -9,6 +9,7 @@ from structlog.typing import FilteringBoundLogger
 T = TypeVar("T")
 FIRST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 5.0
+_SAID_AT: Final = 2  # services start together: that one is a moment early is no news
 
 
 async def until_there(what: str, attempt: Callable[[], Awaitable[T]], log: FilteringBoundLogger) -> T:
@@ -17,12 +18,13 @@ async def until_there(what: str, attempt: Callable[[], Awaitable[T]], log: Filte
     Raises:
         Exception: any other error of ``attempt``: waiting would not help.
     """
-    wait_s, waiting = FIRST_WAIT_S, False
+    wait_s, waiting, failures = FIRST_WAIT_S, False, 0
     while True:
         try:
             found = await attempt()
         except OSError as error:  # ConnectionError and TimeoutError are among them
-            if not waiting:
+            failures += 1
+            if failures == _SAID_AT:
                 log.warning(f"{what} does not answer; waiting for it", error=str(error))
                 waiting = True
             await asyncio.sleep(wait_s)

@@ -28,8 +28,8 @@ _READ: Final = "SELECT holder, epoch, expires_at::text FROM leases WHERE name = 
 class Lease:
     """A lease as its holder sees it.
 
-    ``good_until`` is on this process's monotonic clock, counted from before the request left, so that it never ends later
-    than the database's own expiry.
+    ``good_until`` is on this process's monotonic clock, counted from before the request left, so that it never ends
+    later than the database's own expiry.
     """
 
     name: str

@@ -14,8 +14,9 @@ these alone follows what our order would have got at least, by these rules:
 5. An opposite best price at or through ours would have traded with us: it fills us up to the size displayed there.
 
 One trade's size, and one displayed size, is given out once over all our orders, in price-time priority, in whole steps
-of the size that we may trade. A fill is at our own price, as maker. So the estimate is never better than the recording allows: what is ahead of us here is never
-less than what was ahead of us in the real queue (rule 3 is the pessimistic reading of a cancel).
+of the size that we may trade. A fill is at our own price, as maker. So the estimate is never better than the recording
+allows: what is ahead of us here is never less than what was ahead of us in the real queue (rule 3 is the pessimistic
+reading of a cancel).
 
 What it leaves out: our orders do not move the recorded market, and a display may be as old as the feed's own interval
 (100 ms for depth, nothing for the best price). Sides are 1 (BUY) and 2 (SELL), prices and sizes int64 mantissas.

@@ -88,9 +88,12 @@ def environment(options: DemoOptions, data_dir: Path, environ: Mapping[str, str]
             f"{venue}SPEED": str(options.speed),
             f"{venue}HOLD": "true",
         }
+    else:
+        # What a large account pays: at the retail rate the example strategies would show little but fees.
+        added |= {f"{venue}MAKER_FEE_RATE": "0", f"{venue}TAKER_FEE_RATE": "0.0001"}
     if options.seed is not None:
         added[f"{venue}SEED"] = str(options.seed)
-    return added
+    return {name: value for name, value in added.items() if name not in environ or name.endswith("_DATA_DIR")}
 
 
 def free_port(wanted: int, *, but_not: int = 0) -> int:
