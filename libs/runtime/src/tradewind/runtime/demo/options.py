@@ -67,22 +67,24 @@ def check(options: DemoOptions, environ: Mapping[str, str]) -> None:
 
 
 def environment(options: DemoOptions, data_dir: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that the demo adds; what the user has set stays, ports that are taken are avoided."""
-    venue_name, api_name = f"{service_prefix('sim-venue')}PORT", f"{service_prefix('api')}PORT"
-    venue_port = int(environ.get(venue_name) or free_port(_VENUE_PORT))
-    added = {
+    """The variables that the demo adds. What the options ask for wins; the rest are defaults that the user may set.
+
+    Raises:
+        StartRefused: a port of the user's is no number.
+    """
+    venue, api_name = service_prefix("sim-venue"), f"{service_prefix('api')}PORT"
+    venue_port = _own_port(f"{venue}PORT", environ) or free_port(_VENUE_PORT)
+    asked = {
         f"{PREFIX}DATA_DIR": str(data_dir),
-        venue_name: str(venue_port),
+        f"{venue}PORT": str(venue_port),
         _ADDRESSES[0]: f"http://127.0.0.1:{venue_port}",
         _ADDRESSES[1]: f"ws://127.0.0.1:{venue_port}",
     }
-    if not options.headless and not environ.get(api_name):
-        added[api_name] = str(free_port(_API_PORT, but_not=venue_port))
-    if f"{PREFIX}LOG_LEVEL" not in environ:
-        added[f"{PREFIX}LOG_LEVEL"] = "warning"
-    venue = service_prefix("sim-venue")
+    defaults = {f"{PREFIX}LOG_LEVEL": "warning"}
+    if not options.headless and not _own_port(api_name, environ):
+        asked[api_name] = str(free_port(_API_PORT, but_not=venue_port))
     if options.replay is not None:
-        added |= {
+        asked |= {
             f"{venue}MODE": "replay",
             f"{venue}CAPTURE": str(options.replay.absolute()),
             f"{venue}SPEED": str(options.speed),
@@ -90,10 +92,18 @@ def environment(options: DemoOptions, data_dir: Path, environ: Mapping[str, str]
         }
     else:
         # What a large account pays: at the retail rate the example strategies would show little but fees.
-        added |= {f"{venue}MAKER_FEE_RATE": "0", f"{venue}TAKER_FEE_RATE": "0.0001"}
+        defaults |= {f"{venue}MAKER_FEE_RATE": "0", f"{venue}TAKER_FEE_RATE": "0.0001"}
     if options.seed is not None:
-        added[f"{venue}SEED"] = str(options.seed)
-    return {name: value for name, value in added.items() if name not in environ or name.endswith("_DATA_DIR")}
+        asked[f"{venue}SEED"] = str(options.seed)
+    return asked | {name: value for name, value in defaults.items() if not environ.get(name)}
+
+
+def _own_port(name: str, environ: Mapping[str, str]) -> int:
+    """The user's own choice of a port, or 0."""
+    text = environ.get(name) or "0"
+    if not text.isdecimal():
+        raise StartRefused(f"{name}={text!r}: a port is a whole number, such as 8080")
+    return int(text)
 
 
 def free_port(wanted: int, *, but_not: int = 0) -> int:
