@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 from replay_kit import COMMAND, environment, free_port
 

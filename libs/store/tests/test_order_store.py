@@ -109,7 +109,7 @@ async def test_an_order_comes_back_as_it_was_written(database: Database) -> None
     await commit(store, lease, orders=[written])
     assert await store.unfinished_orders() == []
     assert await store.orders_by_id([ClientOrderId("a-1-1"), ClientOrderId("b")]) == [written]
-    assert await store.order_by_venue_id("v1") == written
+    assert await store.order_by_venue_id(INSTRUMENT, VenueOrderId("v1")) == written
 
 
 async def test_a_lost_lease_writes_nothing(database: Database) -> None:

@@ -218,7 +218,7 @@ async def test_fills_come_in_pages(
 
     exchange.answers["GET", "/api/v3/myTrades"] = answer
     fills = await client.fills(BTC)
-    assert [fill.trade_id for fill in fills] == [str(number) for number in range(10, 18)]
+    assert [fill.trade_id for fill in fills] == [f"BTCUSDT-{number}" for number in range(10, 18)]
     assert fills[0] == FillReport(
         account_id=client.account_id,
         instrument_id=BTC,
@@ -256,9 +256,9 @@ async def test_fills_since_a_time_are_looked_for_day_by_day(
 
     exchange.answers["GET", "/api/v3/myTrades"] = answer
     fills = await client.fills(BTC, since_ns=(now_ms - 5 * DAY_MS) * 1_000_000)
-    assert [fill.trade_id for fill in fills] == ["1", "2", "3", "9"]
+    assert [fill.trade_id for fill in fills] == ["BTCUSDT-1", "BTCUSDT-2", "BTCUSDT-3", "BTCUSDT-9"]
     later = await client.fills(BTC, since_ns=(now_ms - 2 * DAY_MS + 3) * 1_000_000)
-    assert [fill.trade_id for fill in later] == ["3", "9"]
+    assert [fill.trade_id for fill in later] == ["BTCUSDT-3", "BTCUSDT-9"]
 
 
 async def test_a_mass_status_is_whole_or_an_error(exchange: Any, client: BinanceExecutionClient) -> None:
@@ -343,7 +343,7 @@ async def test_reports_of_the_private_stream(exchange: Any, client: BinanceExecu
     assert (new.status, new.client_order_id, new.ts_event) == (OrderStatus.ACCEPTED, "mm-1-1", 2_999_000_000)
     assert isinstance(fill, FillReport)
     assert (fill.trade_id, fill.price, fill.size, fill.fee, fill.fee_currency) == (
-        "55", 5_999_950, 1_000, Decimal("0.00000001"), "BTC",
+        "BTCUSDT-55", 5_999_950, 1_000, Decimal("0.00000001"), "BTC",
     )  # fmt: skip
     assert fill.liquidity_side is LiquiditySide.MAKER
     assert isinstance(partly, OrderStatusReport)

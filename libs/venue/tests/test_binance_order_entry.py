@@ -159,7 +159,7 @@ async def test_fills_come_with_the_answer(exchange: Any, entry: OrderEntry) -> N
     (status, filled), _ = await send(entry)
     assert status.status is OrderStatus.FILLED
     assert isinstance(filled, FillReport)
-    assert (filled.trade_id, filled.price, filled.size) == ("56", 5_999_999, 1_000)
+    assert (filled.trade_id, filled.price, filled.size) == ("BTCUSDT-56", 5_999_999, 1_000)
     assert (filled.fee, filled.fee_currency) == (Decimal("0.00000001"), "BTC")
 
 

@@ -49,7 +49,7 @@ class ExecutionEngine:
         self.ledger = Ledger(account_id)
         self.risk = RiskChecks(limits, self.ledger, self.instruments)
         self.orders: dict[ClientOrderId, Order] = {}
-        self.by_venue_id: Recent[str, ClientOrderId] = Recent(_KNOWN_ORDERS)
+        self._by_venue_id: Recent[tuple[InstrumentId, VenueOrderId], ClientOrderId] = Recent(_KNOWN_ORDERS)
         self.not_ready_reason: str | None = "starting"
         self._cancel_later: set[ClientOrderId] = set()
         self._ended: Recent[ClientOrderId, Order] = Recent(_KNOWN_ORDERS)
@@ -83,8 +83,7 @@ class ExecutionEngine:
         for order in orders:
             if order.client_order_id not in self.orders:
                 self._ended.put(order.client_order_id, order)
-                if order.venue_order_id is not None:
-                    self.by_venue_id.put(order.venue_order_id, order.client_order_id)
+                self._index(order)
 
     def find(self, client_order_id: ClientOrderId) -> Order | None:
         """An order in memory, open or lately ended."""
@@ -246,7 +245,7 @@ class ExecutionEngine:
     # -- reports ---------------------------------------------------------------------------------------------------
 
     def _order_status(self, report: OrderStatusReport) -> None:
-        order = self._order_for(report.client_order_id, report.venue_order_id)
+        order = self._order_for(report)
         if order is None:
             if report.status.is_closed and not report.filled_size:
                 return
@@ -283,7 +282,7 @@ class ExecutionEngine:
     def _fill(self, report: FillReport) -> None:
         if report.trade_id in self._trade_ids:
             return
-        order = self._order_for(report.client_order_id, report.venue_order_id)
+        order = self._order_for(report)
         if order is None:
             self.orphans.put(report.trade_id, report)
             return
@@ -416,21 +415,25 @@ class ExecutionEngine:
     def _name(self, order: Order, venue_order_id: VenueOrderId) -> None:
         if order.venue_order_id is None:
             order.venue_order_id = venue_order_id
-            self.by_venue_id.put(venue_order_id, order.client_order_id)
+            self._index(order)
+
+    def _index(self, order: Order) -> None:
+        """Venues may count order ids per instrument."""
+        if order.venue_order_id is not None:
+            self._by_venue_id.put((order.instrument_id, order.venue_order_id), order.client_order_id)
 
     def _known(self, command: SubmitOrder) -> str | None:
         """The command that made the order of this id, if there is one."""
         order = self.find(command.client_order_id)
         return order.command_id if order else None
 
-    def _order_for(self, client_order_id: ClientOrderId | None, venue_order_id: VenueOrderId) -> Order | None:
-        name = self.by_venue_id.get(venue_order_id) or client_order_id
+    def _order_for(self, report: OrderStatusReport | FillReport) -> Order | None:
+        name = self._by_venue_id.get((report.instrument_id, report.venue_order_id)) or report.client_order_id
         return self.find(name) if name is not None else None
 
     def _remember(self, order: Order) -> None:
         self.orders[order.client_order_id] = order
-        if order.venue_order_id is not None:
-            self.by_venue_id.put(order.venue_order_id, order.client_order_id)
+        self._index(order)
         if instrument := self.instruments.get(order.instrument_id):
             self.risk.reserve(order, instrument)
 

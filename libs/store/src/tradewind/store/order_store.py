@@ -11,7 +11,15 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from tradewind.model.identifiers import AccountId, ClientOrderId, StrategyId, TradeId, Venue
+from tradewind.model.identifiers import (
+    AccountId,
+    ClientOrderId,
+    InstrumentId,
+    StrategyId,
+    TradeId,
+    Venue,
+    VenueOrderId,
+)
 from tradewind.model.order_status import CLOSED
 from tradewind.model.orders import Fill, Order
 from tradewind.model.positions import Position
@@ -155,10 +163,10 @@ class OrderStore:
         rows = await self._fetch("SELECT * FROM orders WHERE account_id = $1 AND client_order_id = ANY($2)", list(ids))
         return [order_from_row(row) for row in rows]
 
-    async def order_by_venue_id(self, venue_order_id: str) -> Order | None:
-        """The order that the venue calls so."""
-        query = "SELECT * FROM orders WHERE account_id = $1 AND venue_order_id = $2"
-        rows = await self._fetch(query, venue_order_id)
+    async def order_by_venue_id(self, instrument_id: InstrumentId, venue_order_id: VenueOrderId) -> Order | None:
+        """The order that the venue calls so; venues may count per instrument."""
+        query = "SELECT * FROM orders WHERE account_id = $1 AND instrument_id = $2 AND venue_order_id = $3"
+        rows = await self._fetch(query, instrument_id, venue_order_id)
         return order_from_row(rows[0]) if rows else None
 
     async def positions(self) -> list[Position]:

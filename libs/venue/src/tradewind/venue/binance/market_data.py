@@ -154,7 +154,8 @@ class BinanceMarketDataClient:
             transport.disconnect(graceful=False)
             for feed in feeds:
                 if feed.sync.in_sync:
-                    session.void(feed, "DISCONNECTED", "the connection ended", lost=lost)
+                    state, detail = ("DISCONNECTED", "the connection ended") if lost else ("ENDED", "we stop")
+                    session.void(feed, state, detail, lost=lost)
 
     async def _attend(
         self, feeds: Sequence[InstrumentFeed], session: MarketSession, transport: WSTransport, handler: FeedHandler

@@ -55,9 +55,10 @@ class Resolver:
             await self._open_books(status.balances.ts_event, {b.currency: b.total for b in status.balances.balances})
         await self._path.take_reports([*status.open_orders, *await self._fresh(status.fills)])
         await self._outbox.tell_balances(status.balances)
-        shown = {report.venue_order_id for report in status.open_orders}
+        shown = {(report.instrument_id, report.venue_order_id) for report in status.open_orders}
         for order in list(self._engine.orders.values()):
-            if order.client_order_id not in self._path.sending and order.venue_order_id not in shown:
+            seen = (order.instrument_id, order.venue_order_id) in shown
+            if not seen and order.client_order_id not in self._path.sending:
                 await self._ask(order)
         await self._complete()
 
@@ -134,7 +135,7 @@ class Resolver:
 
     async def _place(self, fill: FillReport) -> None:
         store = self._path.store
-        known = await store.order_by_venue_id(fill.venue_order_id)
+        known = await store.order_by_venue_id(fill.instrument_id, fill.venue_order_id)
         if known is None and fill.client_order_id is not None:
             known = next(iter(await store.orders_by_id([fill.client_order_id])), None)
         if known is not None:

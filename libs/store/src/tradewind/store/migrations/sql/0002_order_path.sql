@@ -38,6 +38,7 @@ CREATE TABLE orders (
 );
 CREATE INDEX orders_unfinished ON orders (account_id)
     WHERE status NOT IN ('DENIED', 'REJECTED', 'FILLED', 'CANCELED', 'EXPIRED') OR outcome = 'UNKNOWN';
+CREATE INDEX orders_of_venue ON orders (account_id, instrument_id, venue_order_id) WHERE venue_order_id IS NOT NULL;
 CREATE INDEX orders_newest ON orders (ts_init DESC, client_order_id);
 
 -- Everything that the order path says, in commit order: the story of each order and what must be published. What stands
