@@ -1,35 +1,28 @@
 """The whole service on a real PostgreSQL and the memory bus, against a venue that does what the test says."""
 
 import asyncio
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from order_path_kit import ACCOUNT, NOW, cancel, submit
 from scripted_venue import ScriptedVenue
 
-from tradewind.bus.connecting import connect
 from tradewind.bus.interface import Bus, Start
 from tradewind.model.enums import OrderSide, OrderType, TimeInForce, TradingState
 from tradewind.model.identifiers import ClientOrderId
 from tradewind.model.order_status import OrderStatus
-from tradewind.runtime.health import HealthBoard
-from tradewind.runtime.logging import get_logger
-from tradewind.runtime.metrics import Metrics, ProcessMetrics
 from tradewind.runtime.service import ServiceContext, ServiceKind
-from tradewind.runtime.settings import PlatformSettings
+from tradewind.runtime.testing import running as running_service
+from tradewind.runtime.testing import service_context
 from tradewind.services.execution import service
 from tradewind.services.execution.settings import Settings
-from tradewind.store.data_dir import make_folder, socket_folder
 from tradewind.store.database import Database
 from tradewind.store.leases import LeaseRepository
-from tradewind.store.migrations import migrate
 from tradewind.store.order_store import OrderStore
-from tradewind.store.postgres_server import VOLATILE, PostgresServer
+from tradewind.store.postgres_server import PostgresServer
 from tradewind.venue.adapter import NewOrder
 from tradewind.venue.reports import StreamInterrupted, StreamResumed
 from tradewind.wire.commands import CancelAllOrders, SubmitOrder
@@ -82,31 +75,13 @@ async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 10.
 
 
 @asynccontextmanager
-async def running(
-    database: Database, venue: ScriptedVenue, monkeypatch: pytest.MonkeyPatch, bus: Bus | None = None
-) -> AsyncIterator[Desk]:
+async def running(database: Database, venue: ScriptedVenue, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     monkeypatch.setattr(service, "execution_client_of", lambda _: venue)
-    own = bus or await connect("memory://")
-    context = ServiceContext(
-        name="execution",
-        platform=PlatformSettings(),
-        settings=FAST,
-        market_bus=own,
-        order_bus=own,
-        database=database,
-        last_values=None,  # type: ignore[arg-type]
-        health=HealthBoard().register("execution", ServiceKind.ORDER_PATH),
-        metrics=Metrics("execution", ProcessMetrics()),
-        log=get_logger("execution"),
-    )
-    task = asyncio.create_task(service.run(context))
-    try:
-        yield Desk(context, own, venue)
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        if bus is None:
-            await own.close()
+    async with (
+        service_context("execution", ServiceKind.ORDER_PATH, FAST, database) as context,
+        running_service(service.SERVICE, context),
+    ):
+        yield Desk(context, context.order_bus, venue)
 
 
 @pytest.fixture
@@ -319,18 +294,6 @@ async def test_a_lease_taken_away_ends_the_session_and_nothing_is_sent(desk: Des
     await asyncio.sleep(0.5)
     assert desk.venue.submits == []
     assert await LeaseRepository(desk.context.database).acquire(f"execution:{ACCOUNT}", "third") is None
-
-
-@pytest.fixture
-async def own_server() -> AsyncIterator[PostgresServer]:
-    """A PostgreSQL of this test alone, so that it can be stopped."""
-    with tempfile.TemporaryDirectory(prefix="tradewind-test-") as folder:
-        path = Path(folder)
-        server = PostgresServer(make_folder(path / "postgres"), socket_folder(path), settings=VOLATILE)
-        await asyncio.to_thread(server.start)
-        await migrate(server.dsn)
-        yield server
-        await asyncio.to_thread(server.stop)
 
 
 async def test_while_the_database_is_away_orders_are_refused_and_nothing_is_lost(

@@ -9,6 +9,7 @@ instead: the first needs the right to create databases, and the second loses all
 ``empty_database_dsn``    DSN of a fresh database without any table
 ``database_dsn``          DSN of a fresh database at the newest revision
 ``database``              the same, as an open ``Database``
+``own_server``            a migrated PostgreSQL of this test alone, which it may stop and start
 ``redis_url``             URL of the test session's server, emptied before the test
 ========================  ===================================================================================
 """
@@ -88,6 +89,20 @@ async def database(database_dsn: str) -> AsyncIterator[Database]:
     """An open Database on a fresh database at the newest revision."""
     async with Database(database_dsn, application_name="tradewind-test") as opened:
         yield opened
+
+
+@pytest.fixture
+async def own_server() -> AsyncIterator[PostgresServer]:
+    """A migrated server that the test may stop and start."""
+    with tempfile.TemporaryDirectory(prefix="tradewind-test-") as folder:
+        path = Path(folder)
+        server = PostgresServer(make_folder(path / "postgres"), socket_folder(path), settings=VOLATILE)
+        await asyncio.to_thread(server.start)
+        try:
+            await migrate(server.dsn)
+            yield server
+        finally:
+            await asyncio.to_thread(server.stop)
 
 
 @pytest.fixture(scope="session")
