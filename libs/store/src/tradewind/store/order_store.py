@@ -5,8 +5,9 @@ throw its memory away and load again, and that is also how it starts.
 """
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 import msgspec
@@ -23,10 +24,13 @@ from tradewind.model.identifiers import (
 from tradewind.model.order_status import CLOSED
 from tradewind.model.orders import Fill, Order
 from tradewind.model.positions import Position
-from tradewind.store.database import Database
+from tradewind.store.database import Database, DatabaseUnavailable, translated_errors
 from tradewind.wire.encoding import VERSIONS, decode, encode, type_name
 from tradewind.wire.messages import Message
 from tradewind.wire.topics import Topic
+
+if TYPE_CHECKING:
+    from asyncpg.prepared_stmt import PreparedStatement
 
 LEASE_LOST_SQLSTATE: Final = "TW001"
 
@@ -106,6 +110,8 @@ class OrderStore:
     def __init__(self, database: Database, account_id: AccountId) -> None:
         self._database = database
         self.account_id = account_id
+        self._held = AsyncExitStack()
+        self._statement: PreparedStatement[asyncpg.Record] | None = None
 
     async def commit(self, batch: OrderBatch, *, lease: str, epoch: int, now_ns: int) -> int | None:
         """Write a batch in one transaction; returns the journal position of its last message, if it has any.
@@ -128,14 +134,27 @@ class OrderStore:
             _json(batch.books),
         )
         try:
-            async with self._database.connection() as connection:
-                return await connection.fetchval(_COMMIT, *arguments)  # type: ignore[no-any-return]
+            with translated_errors():
+                statement = self._statement or await self._prepare()
+                return await statement.fetchval(*arguments)  # type: ignore[no-any-return]
         except asyncpg.UniqueViolationError as error:
             raise StoreConflict(error.detail or str(error)) from error
         except asyncpg.PostgresError as error:
             if error.sqlstate == LEASE_LOST_SQLSTATE:
                 raise LeaseLost(str(error)) from error
             raise
+
+    async def aclose(self) -> None:
+        """Give back the connection that commits use; after an error nothing else may be done with this store."""
+        self._statement = None
+        with suppress(DatabaseUnavailable):
+            await self._held.aclose()
+
+    async def _prepare(self) -> "PreparedStatement[asyncpg.Record]":
+        # Commits keep one connection: taking one from the pool each time costs a third of the commit itself.
+        connection = await self._held.enter_async_context(self._database.connection())
+        self._statement = await connection.prepare(_COMMIT)
+        return self._statement
 
     async def open_balances(self, amounts: dict[str, Decimal], ts_ns: int) -> dict[str, Decimal]:
         """Record what the account held when it was first seen, and return all that is recorded.

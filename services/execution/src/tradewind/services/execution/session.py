@@ -10,7 +10,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 from tradewind.bus.interface import Start
@@ -74,7 +74,7 @@ class Session:
         Raises:
             LeaseLost, DatabaseUnavailable, StoreConflict: throw the memory away and begin again.
         """
-        async with self._lease() as lease, asyncio.TaskGroup() as tasks:
+        async with self._lease() as lease, aclosing(self._store), asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_lease(lease))
             engine = await self._load(await self._instruments())
             outbox = Outbox(self._context, self._store)
