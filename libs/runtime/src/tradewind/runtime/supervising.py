@@ -207,11 +207,13 @@ class Supervisor:
             health.set_stopped(f"failed while stopping: {_in_words(error)}")
 
     def _refusal_of(self, entry: _Running, error: BaseException) -> StartRefused | None:
+        # Later in its life the cause may pass, a full disk or a port of our own not yet released: then we try again.
+        if entry.context.health.restarts:
+            return None
         if (refusal := refusal_in(error)) is not None:
             return refusal
         port = getattr(entry.context.settings, "port", None)
-        # Later in its life a taken port may be our own, not yet released: then only waiting helps.
-        if port and is_address_in_use(error) and entry.context.health.restarts == 0:
+        if port and is_address_in_use(error):
             return PortTaken(port, f"{service_prefix(entry.service.name)}PORT")
         return None
 

@@ -79,7 +79,7 @@ class LedgerFile:
         except (sqlite3.Error, OSError) as error:
             raise StartRefused(
                 f"the simulated venue cannot use its record {path}: {error}; "
-                "stop the other process that has it, or give another data folder"
+                "free the disk if it is full, stop the other process if one has it, or give another data folder"
             ) from error
 
     def load(self) -> LedgerState:
