@@ -25,6 +25,7 @@ simulated exchange on this machine, with its own PostgreSQL and Valkey under ~/.
 
 \b
 Examples:
+  tradewind demo              everything on a simulated exchange, page open
   tradewind up                everything in one process; Ctrl-C stops it
   tradewind up api risk       only the named services
   tradewind run market-data   one service, as a container does
