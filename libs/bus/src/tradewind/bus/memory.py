@@ -16,7 +16,7 @@ from tradewind.wire.topics import Plane, Topic, dead_letters_of
 
 ORDER_CAPACITY: Final = 10_000
 """Messages of one partition that a group may leave uncommitted before ``publish`` waits."""
-ORDER_RETENTION: Final = 10_000
+ORDER_RETENTION: Final = 2_000
 """Messages of one partition that stay for replay after every reader has committed them."""
 MARKET_RETENTION: Final = 1_024
 """Batches of one market-data topic that stay for replay."""

@@ -31,8 +31,8 @@ from tradewind.wire.messages import EventIds
 
 E = TypeVar("E", bound=events.OrderEvent)
 
-_KNOWN_TRADES: Final = 100_000
-_KNOWN_ORDERS: Final = 20_000
+_KNOWN_TRADES: Final = 10_000
+_KNOWN_ORDERS: Final = 2_000
 _ODD_REPORTS: Final = 10_000
 _NS: Final = 1_000_000_000
 _ENDS_WITHOUT_FILL: Final = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})

@@ -40,7 +40,7 @@ from tradewind.wire.messages import EventIds
 from tradewind.wire.topics import ORDERS_COMMANDS, RISK_STATE, market_events
 
 _LEASE_POLL_S: Final = 0.25
-_TRADE_IDS: Final = 50_000
+_TRADE_IDS: Final = 10_000
 _VENUE_RETRY_S: Final = 0.5
 _PRICE_INTERVAL_S: Final = 0.05
 _PRICE_BATCHES: Final = 4_096
