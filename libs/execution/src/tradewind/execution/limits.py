@@ -49,7 +49,6 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_open_orders_per_instrument: int = 50
     max_open_orders: int = 200
     max_command_age_s: float = 30.0
-    taker_fee_rate: Decimal = Decimal("0.001")
 
 
 class Denial(Exception):

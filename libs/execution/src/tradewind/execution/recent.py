@@ -33,6 +33,10 @@ class Recent(Generic[K, V]):
         """Forget and return an entry."""
         return self._entries.pop(key, None)
 
+    def items(self) -> list[tuple[K, V]]:
+        """All keys and entries, oldest first."""
+        return list(self._entries.items())
+
     def values(self) -> list[V]:
         """All entries, oldest first."""
         return list(self._entries.values())

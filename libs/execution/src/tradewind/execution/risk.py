@@ -179,11 +179,16 @@ class RiskChecks:
         limit = self.limits.max_instrument_notional
         if after > limit:
             raise Denial(DenyCode.NOTIONAL_EXCEEDS_MAX_PER_INSTRUMENT, limit=limit, value=after)
-        others = (i for i in self._instruments.values() if i.instrument_id != order.instrument_id)
-        total = after + sum((self._exposure(other) for other in others), start=Decimal(0))
+        total = after + sum((self._exposure(other) for other in self._held_besides(order.instrument_id)), Decimal(0))
         limit = self.limits.max_account_notional
         if total > limit:
             raise Denial(DenyCode.NOTIONAL_EXCEEDS_MAX_PER_ACCOUNT, limit=limit, value=total)
+
+    def _held_besides(self, instrument_id: InstrumentId) -> list[Instrument]:
+        """Other instruments with a position or an order, so that a check costs nothing for those never traded."""
+        touched = {name for name, _ in self._notionals} | {name for _, name in self._ledger.positions}
+        touched.discard(instrument_id)
+        return [self._instruments[name] for name in touched if name in self._instruments]
 
     def _exposure(self, instrument: Instrument) -> Decimal:
         """The larger side of an instrument, at its reference price (at average cost where no price is known)."""

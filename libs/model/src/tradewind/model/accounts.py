@@ -1,4 +1,4 @@
-"""Account balances as a venue states them and as our books add up to them."""
+"""Account balances as a venue states them."""
 
 from decimal import Decimal
 
@@ -16,10 +16,3 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     def total(self) -> Decimal:
         """Everything owned, reserved by resting orders or not."""
         return self.free + self.locked
-
-
-class CashDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of one currency in one strategy's book."""
-
-    currency: str
-    amount: Decimal

@@ -117,8 +117,8 @@ class Resolver:
 
     async def _complete(self) -> None:
         """Fetch fills that the venue counts and we do not have, and the orders of fills that we cannot place."""
-        for report in self._engine.incomplete.values():
-            order = self._engine.find(report.client_order_id) if report.client_order_id else None
+        for client_order_id, report in self._engine.incomplete.items():
+            order = self._engine.find(client_order_id)
             if order is None or order.filled_size >= report.filled_size:
                 continue
             fills = await self._client.fills(report.instrument_id, venue_order_id=report.venue_order_id)

@@ -7,7 +7,7 @@ strategy is either long by ``size`` or flat. The averages are a signal, not a pr
 import math
 from decimal import Decimal
 
-from tradewind.model.fixed_point import to_mantissa
+from tradewind.model.fixed_point import floor_to_increment, to_mantissa
 from tradewind.strategy import InstrumentId, OrderSide, OrderStatus, Quote, Strategy, StrategySettings, TimeInForce
 from tradewind.wire.events import OrderEvent
 
@@ -102,11 +102,11 @@ class EmaCross(Strategy):
         slippage_ppm = self.settings.slippage_ppm
         if change > 0:
             side = OrderSide.BUY
-            price = quote.ask_price + quote.ask_price * slippage_ppm // _MILLION // tick * tick
+            price = quote.ask_price + floor_to_increment(quote.ask_price * slippage_ppm // _MILLION, tick)
         else:
             side = OrderSide.SELL
-            price = quote.bid_price - quote.bid_price * slippage_ppm // _MILLION // tick * tick
-        size = abs(change) // instrument.size_increment * instrument.size_increment
+            price = quote.bid_price - floor_to_increment(quote.bid_price * slippage_ppm // _MILLION, tick)
+        size = floor_to_increment(abs(change), instrument.size_increment)
         # What an IOC left over may be too small to trade: then it stays, rather than being denied again and again.
         if size >= instrument.min_size and instrument.notional(price, size) >= instrument.min_notional:
             self.context.submit_limit(quote.instrument_id, side, size, price, time_in_force=TimeInForce.IOC)
