@@ -21,7 +21,7 @@ from tradewind.venue.binance.backoff import Backoff
 from tradewind.venue.binance.http_connection import HttpAnswer
 from tradewind.venue.binance.order_entry import OrderEntry
 from tradewind.venue.binance.rest import BinanceRest
-from tradewind.venue.binance.signing import encode_query
+from tradewind.venue.binance.signing import RECV_WINDOW_MS, encode_query
 from tradewind.venue.binance.user_stream import StreamBroken, UserStream
 from tradewind.venue.reports import (
     BalanceReport,
@@ -35,7 +35,8 @@ from tradewind.venue.reports import (
 
 _log: Final = logging.getLogger(__name__)
 
-VISIBILITY_DELAY_S: Final = 2.0
+VISIBILITY_DELAY_S: Final = RECV_WINDOW_MS / 1_000 + 2.0
+"""A request that is late on its way may be taken until its receive window has passed: only then absence counts."""
 UPKEEP_EVERY_S: Final = 1.0
 KEEP_ALIVE_EVERY_S: Final = 30 * 60.0
 """The venue ends a stream whose key was not renewed for 60 minutes."""
