@@ -113,6 +113,8 @@ def test_a_killed_platform_starts_again_with_an_exact_ledger(tmp_path: Path) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(out.read_bytes())
     assert report["ledger"]["books_equal_account"]
+    assert 0 < report["wall_s"] < 1_000  # of this run, not since the epoch
+    assert 0 < report["fills"] < report["db"]["fills"]  # the earlier run's are in the database too
     assert report["ledger"]["account_equals_venue"]
     assert not {"SUBMITTED", "ACCEPTED", "PENDING_CANCEL", "PARTIALLY_FILLED"} & set(report["orders"])
 

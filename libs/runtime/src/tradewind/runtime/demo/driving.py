@@ -38,6 +38,7 @@ class Driver:
         self._say = say
         self._page = page
         self._venue = VenueProgress(shared.platform.venue_rest_url)
+        self._began_ns = 0  # of a market that makes itself; a replay's beginning is the venue's word
         self.supervisor: Supervisor | None = None
 
     async def run(self) -> None:
@@ -62,6 +63,7 @@ class Driver:
         await self._finish(bare_commit)
 
     async def _play(self) -> None:
+        self._began_ns = time.time_ns()
         try:
             async with asyncio.timeout(self._options.duration_s):
                 await self._until_ended()
@@ -89,7 +91,8 @@ class Driver:
         await self.supervisor.stop_kind(ServiceKind.STRATEGY)
         await self._until_still(_order_counters)
         status = await self._venue.status()
-        await self._report(status, RunTimes(status.began_ns, max(drained_ns, status.ended_ns)), bare_commit)
+        times = RunTimes(status.began_ns or self._began_ns, max(drained_ns, status.ended_ns))
+        await self._report(status, times, bare_commit)
         if status.error:
             raise StartRefused(f"capture {self._options.replay}: {status.error}")
 

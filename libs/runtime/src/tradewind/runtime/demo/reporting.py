@@ -21,7 +21,7 @@ _LATENCIES: Final = ("receive_to_publish", "tick_to_command", "command_to_venue"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RunTimes:
-    """When the first frame left the venue and when the last record was in the database, ns UTC."""
+    """When the first frame left the venue, or the market began, and when the last record was stored; ns UTC."""
 
     began_ns: int
     ended_ns: int
@@ -53,6 +53,7 @@ async def make_report(
         "trades": int(metrics.total("market_trades")),
         "quotes": int(metrics.total("market_quotes")),
         "records": int(metrics.total("market_records")),
+        "fills": int(metrics.total("fills")),
         **await _from_database(database),
         "ledger": await _ledger(platform, database),
         "latency_us": {name: metrics.latency(name).as_us() for name in _LATENCIES}
@@ -70,7 +71,6 @@ async def _from_database(database: Database) -> dict[str, Any]:
         counts = dict((await connection.fetch(_COUNTS))[0])
     return {
         "orders": {row["status"]: row["n"] for row in statuses},
-        "fills": counts["fills"],
         "strategies": {row["strategy_id"]: {"orders": row["orders"], "fills": row["fills"]} for row in strategies},
         "db": counts,
     }
