@@ -10,8 +10,8 @@ Payloads may be shared between subscribers: nobody changes a delivery or what is
 
 import dataclasses
 import enum
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
 
 import msgspec
 
@@ -29,8 +29,16 @@ class Start(enum.Enum):
     LATEST = "latest"
 
 
+Offsets = Mapping[int, int]
+"""Partition -> the first offset wanted of it. A partition that is not named begins at the earliest."""
+
+NO_OFFSET: Final = -1
+"""The ``offset`` of a delivery whose broker does not say it: RabbitMQ's queues of groups."""
+
+
 class Delivery(msgspec.Struct, frozen=True, gc=False):
-    """One message as it reached a subscriber. ``offset`` counts from 0 per partition; ``ts_publish`` in ns."""
+    """One message as it reached a subscriber. ``offset`` counts from 0 per partition, or is NO_OFFSET; ``ts_publish``
+    is the publisher's clock in ns."""
 
     topic: str
     partition: int
@@ -60,6 +68,23 @@ class BusStatistics:
     published: int = 0
     publish_waits: int = 0  # times that a full order topic made a publisher wait
     subscriptions: list[SubscriptionStatistics] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PartitionRange:
+    """What a broker keeps of one partition: offsets from ``first`` up to, not including, ``end``."""
+
+    first: int
+    end: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TopicDescription:
+    """One topic as the broker has it now. ``lag`` of a group: messages it has not committed, by partition."""
+
+    topic: str
+    partitions: tuple[PartitionRange, ...]
+    lag: Mapping[str, Mapping[int, int]]
 
 
 class BusClosed(ConnectionError):
@@ -103,15 +128,40 @@ class Bus(Protocol):
         """Hand over one message; on the order plane it is durable at the broker when this returns."""
         ...
 
+    def publish_now(self, topic: Topic, key: str, payload: Payload) -> None:
+        """Hand over one message of the market-data plane from a callback; it never waits.
+
+        Raises:
+            BusClosed: the bus is closed.
+            ValueError: a topic of the order plane, which may have to wait.
+        """
+        ...
+
     async def subscribe(
-        self, topic: Topic, *, group: str | None = None, start: Start = Start.LATEST, capacity: int = 4096
+        self,
+        topic: Topic,
+        *,
+        group: str | None = None,
+        start: Start | Offsets = Start.LATEST,
+        capacity: int = 4096,
+        lossless: bool = False,
     ) -> Subscription:
         """Begin to read. Without a group every subscriber gets every message from ``start`` on.
+
+        What is published after this returns is not missed. ``Offsets`` are for readers without a group that keep
+        their own position; one that is no longer kept begins at the oldest kept (market data: with a gap).
 
         ``capacity`` bounds what may wait for a market-data subscriber, in batches, and for an order-plane subscriber
         without a group, in messages per partition. A group's ``start`` counts when the group first appears. A group
         is a reader for ever: while no member reads, its backlog is kept, and pushes back. So a reader that may stay
         away for good (a strategy, a page) reads without a group.
+
+        The market-data plane has no groups. There ``lossless`` leaves what exceeds ``capacity`` at the broker instead
+        of dropping the oldest: a gap comes only when the broker itself no longer keeps it.
+
+        Raises:
+            BusClosed: the bus is closed.
+            ValueError: capacity below 1; a group on the market-data plane; a group with offsets; lossless orders.
         """
         ...
 
@@ -119,6 +169,10 @@ class Bus(Protocol):
         self, topic: Topic, *, from_offset: int | None = None, from_time_ns: int | None = None, limit: int = 10_000
     ) -> Sequence[Delivery]:
         """Messages that the topic still keeps, from an offset or a publish time on, in order per partition."""
+        ...
+
+    async def describe(self, topic: Topic) -> TopicDescription:
+        """What the broker keeps of a topic, and how far each group is behind, without reading any of it."""
         ...
 
     def statistics(self) -> BusStatistics:

@@ -7,6 +7,9 @@ from typing import Final
 from tradewind.model.identifiers import Venue
 
 
+DAY_S: Final = 86_400
+
+
 class Plane(enum.StrEnum):
     """The two planes promise different things, and each has its own broker URL."""
 
@@ -16,32 +19,38 @@ class Plane(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Topic:
-    """One named stream of messages. ``partitions`` bounds how many members of a group may share it."""
+    """One named stream of messages.
+
+    ``partitions`` bounds how many members of a group may share it. ``retention_s`` is how long a broker keeps a message
+    at least, unless ``compacted``: then the last message of each key is kept for ever, where the broker can do that.
+    """
 
     name: str
     plane: Plane
     key: str
     partitions: int = 1
+    retention_s: int = 7 * DAY_S
+    compacted: bool = False
 
 
 def market_events(venue: Venue) -> Topic:
     """MarketBatch messages of one venue."""
-    return Topic(f"md.events.{venue.lower()}", Plane.MARKET_DATA, "venue")
+    return Topic(f"md.events.{venue.lower()}", Plane.MARKET_DATA, "venue", retention_s=DAY_S)
 
 
 def dead_letters_of(name: str) -> Topic:
     """DeadLettered messages of the topic ``name``; on the order plane whatever the topic's own plane is."""
-    return Topic(f"{name}.dead-letter", Plane.ORDERS, "as in the topic")
+    return Topic(f"{name}.dead-letter", Plane.ORDERS, "as in the topic", retention_s=30 * DAY_S)
 
 
-MD_STATUS: Final = Topic("md.status", Plane.MARKET_DATA, "instrument")
+MD_STATUS: Final = Topic("md.status", Plane.MARKET_DATA, "instrument", retention_s=DAY_S)
 ORDERS_COMMANDS: Final = Topic("orders.commands", Plane.ORDERS, "account", partitions=4)
 ORDERS_EVENTS: Final = Topic("orders.events", Plane.ORDERS, "account", partitions=4)
 ACCOUNT_EVENTS: Final = Topic("account.events", Plane.ORDERS, "account", partitions=4)
 RISK_COMMANDS: Final = Topic("risk.commands", Plane.ORDERS, "scope")
-RISK_STATE: Final = Topic("risk.state", Plane.ORDERS, "scope")
-REF_INSTRUMENTS: Final = Topic("ref.instruments", Plane.ORDERS, "instrument")
-OPS_AUDIT: Final = Topic("ops.audit", Plane.ORDERS, "actor")
+RISK_STATE: Final = Topic("risk.state", Plane.ORDERS, "scope", compacted=True)
+REF_INSTRUMENTS: Final = Topic("ref.instruments", Plane.ORDERS, "instrument", compacted=True)
+OPS_AUDIT: Final = Topic("ops.audit", Plane.ORDERS, "actor", retention_s=30 * DAY_S)
 
 FIXED_TOPICS: Final = (
     MD_STATUS,
