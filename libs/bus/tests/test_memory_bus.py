@@ -11,7 +11,6 @@ from bus_contract import (
     BusContract,
     assert_quiet,
     batch,
-    batch_of,
     collect,
     command,
     has_gap,
@@ -253,34 +252,31 @@ async def test_a_late_market_reader_gets_what_is_kept(small: MemoryBus) -> None:
     late = await small.subscribe(topic, start=Start.EARLIEST, capacity=3)
     received = await collect(late, 3)
     assert [d.offset for d in received] == [7, 8, 9]
-    assert not any(has_gap(d) for d in received)
+    assert [has_gap(d) for d in received] == [True, False, False]
     assert [d.offset for d in await small.replay(topic)] == [6, 7, 8, 9]
 
 
-async def test_a_market_group_shares_and_hands_over_what_was_not_received() -> None:
-    bus = MemoryBus()
-    topic = Topic("contract.md.shared", Plane.MARKET_DATA, "instrument", partitions=2)
-    first, second = await bus.subscribe(topic, group="g"), await bus.subscribe(topic, group="g")
-    for number in range(20):
-        await bus.publish(topic, f"instrument-{number}", batch(number))
-    lags = [s.lag for s in bus.statistics().subscriptions]
-    assert sum(lags) == 20
-    assert min(lags) > 0
-    await first.close()
-    received = await collect(second, 20)
-    assert sorted(int(batch_of(d).records["sequence"][0]) for d in received) == list(range(20))
-    await bus.close()
-
-
-async def test_a_gap_goes_over_to_the_member_that_takes_over(small: MemoryBus) -> None:
+async def test_a_start_that_is_no_longer_kept_begins_at_the_oldest_with_a_gap(small: MemoryBus) -> None:
     topic = market_topic()
-    first = await small.subscribe(topic, group="g", capacity=1)
-    await small.publish(topic, "SIM", batch(0))
-    await small.publish(topic, "SIM", batch(2))
-    second = await small.subscribe(topic, group="g")
-    await first.close()
-    [delivery] = await collect(second, 1)
-    assert has_gap(delivery)
+    for number in range(10):
+        await small.publish(topic, "SIM", batch(number))
+    [kept] = (await small.describe(topic)).partitions
+    assert (kept.first, kept.end) == (6, 10)
+    late, in_time = await small.subscribe(topic, start={0: 5}), await small.subscribe(topic, start={0: 6})
+    received = await collect(late, 4)
+    assert [delivery.offset for delivery in received] == [6, 7, 8, 9]
+    assert [has_gap(delivery) for delivery in received] == [True, False, False, False]
+    assert not has_gap((await collect(in_time, 1))[0])
+
+
+async def test_a_lossless_reader_loses_only_what_the_bus_no_longer_keeps(small: MemoryBus) -> None:
+    topic = market_topic()
+    subscription = await small.subscribe(topic, capacity=1, lossless=True)
+    for number in range(5):
+        await small.publish(topic, "SIM", batch(number))
+    received = await collect(subscription, 4)
+    assert [delivery.offset for delivery in received] == [1, 2, 3, 4]
+    assert has_gap(received[0])
 
 
 # Dead letters

@@ -9,9 +9,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from tradewind.bus.dead_letters import dead_lettered
-from tradewind.bus.interface import BusClosed, BusStatistics, Delivery, Payload, Start, Subscription
+from tradewind.bus.interface import (
+    BusClosed,
+    BusStatistics,
+    Delivery,
+    Offsets,
+    Payload,
+    Start,
+    Subscription,
+    TopicDescription,
+)
 from tradewind.bus.memory_market import MarketChannel
 from tradewind.bus.memory_orders import OrderChannel
+from tradewind.bus.subscribing import check_replay, check_subscription
 from tradewind.wire.topics import Plane, Topic, dead_letters_of
 
 ORDER_CAPACITY: Final = 10_000
@@ -76,17 +86,25 @@ class MemoryBus:
         channel.publish(key, payload)
 
     async def subscribe(
-        self, topic: Topic, *, group: str | None = None, start: Start = Start.LATEST, capacity: int = 4096
+        self,
+        topic: Topic,
+        *,
+        group: str | None = None,
+        start: Start | Offsets = Start.LATEST,
+        capacity: int = 4096,
+        lossless: bool = False,
     ) -> Subscription:
         """See ``Bus.subscribe``. On the order plane ``capacity`` bounds the backlog of a subscriber without a group.
 
         Raises:
             BusClosed: the bus is closed.
-            ValueError: capacity below 1, or the topic was used with another plane or number of partitions.
+            ValueError: see ``Bus.subscribe``, or the topic was used with another plane or number of partitions.
         """
-        if capacity < 1:
-            raise ValueError(f"capacity of a subscription must be at least 1, not {capacity}")
-        return self._channel(topic).subscribe(group, start, capacity)
+        check_subscription(topic, group, start, capacity, lossless)
+        channel = self._channel(topic)
+        if isinstance(channel, MarketChannel):
+            return channel.subscribe(start, capacity, lossless)
+        return channel.subscribe(group, start, capacity)
 
     async def replay(
         self, topic: Topic, *, from_offset: int | None = None, from_time_ns: int | None = None, limit: int = 10_000
@@ -97,11 +115,16 @@ class MemoryBus:
             BusClosed: the bus is closed.
             ValueError: both an offset and a time, or a limit below 1.
         """
-        if from_offset is not None and from_time_ns is not None:
-            raise ValueError("replay from an offset or from a time, not from both")
-        if limit < 1:
-            raise ValueError(f"replay limit must be at least 1, not {limit}")
+        check_replay(from_offset, from_time_ns, limit)
         return self._channel(topic).replay(from_offset, from_time_ns, limit)
+
+    async def describe(self, topic: Topic) -> TopicDescription:
+        """See ``Bus.describe``.
+
+        Raises:
+            BusClosed: the bus is closed.
+        """
+        return self._channel(topic).describe()
 
     def statistics(self) -> BusStatistics:
         """Counters now, of the subscriptions that are open."""

@@ -1,20 +1,30 @@
 """Market-data plane of the memory transport: a bounded queue of batches per subscriber; ``publish`` never waits.
 
 Order: as published, per partition. Bound: ``capacity`` batches per subscriber and ``retention`` batches per topic for
-replay. When a subscriber's queue is full its oldest batch is dropped; the next one it receives is a copy with the GAP
-flag on its first record, and that flag speaks for every instrument of the topic. A message that is not a batch has no
-place for the flag: its gap is only counted. A group shares the partitions; nothing is redelivered and ``commit`` does
-nothing, as positions on this plane are not durable.
+replay; a lossless subscriber may leave up to ``retention`` batches, which is all that this broker keeps. When a
+subscriber's queue is full its oldest batch is dropped; the next one it receives is a copy with the GAP flag on its
+first record, and that flag speaks for every instrument of the topic. A message that is not a batch has no place for
+the flag: its gap is only counted. Nothing is redelivered and ``commit`` does nothing.
 """
 
 import collections
 import itertools
 import time
+from collections.abc import Iterator
 from typing import Final
 
-from tradewind.bus.interface import BusClosed, Delivery, Payload, Start, SubscriptionStatistics
+from tradewind.bus.interface import (
+    BusClosed,
+    Delivery,
+    Offsets,
+    PartitionRange,
+    Payload,
+    Start,
+    SubscriptionStatistics,
+    TopicDescription,
+)
 from tradewind.bus.memory_subscriptions import DeadLetterPublish, MemorySubscription
-from tradewind.bus.partitions import partition_of, rebalanced
+from tradewind.bus.partitions import partition_of
 from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.market_records import RecordFlag, read_only
 from tradewind.wire.topics import Topic
@@ -30,47 +40,46 @@ class MarketChannel:
         self.subscriptions: list[MarketSubscription] = []
         self._publish_dead_letter = publish_dead_letter
         self._ends = [0] * topic.partitions
+        self._retention = retention
         self._kept: collections.deque[Delivery] = collections.deque(maxlen=retention)
-        self._routes: list[list[MarketSubscription]] = [[] for _ in self._ends]
-        self._owners: dict[str, list[MarketSubscription | None]] = {}
 
     def publish(self, key: str, payload: Payload) -> None:
-        """Put the payload itself, no copy, into every queue that is routed here."""
+        """Put the payload itself, no copy, into every subscriber's queue."""
         partition = partition_of(key, len(self._ends))
         offset = self._ends[partition]
         self._ends[partition] = offset + 1
         delivery = Delivery(self.topic.name, partition, offset, key, payload, time.time_ns())
         self._kept.append(delivery)
-        for subscription in self._routes[partition]:
+        for subscription in self.subscriptions:
             subscription.offer(delivery)
 
-    def subscribe(self, group: str | None, start: Start, capacity: int) -> "MarketSubscription":
-        """A new queue of ``capacity`` batches."""
-        subscription = MarketSubscription(self, group, capacity, self._publish_dead_letter)
-        first_of_group = group is not None and group not in self._owners
+    def subscribe(self, start: Start | Offsets, capacity: int, lossless: bool) -> "MarketSubscription":
+        """A new queue of ``capacity`` batches, or of all that this broker keeps."""
+        bound = max(capacity, self._retention) if lossless else capacity
+        subscription = MarketSubscription(self, bound, self._publish_dead_letter)
         self.subscriptions.append(subscription)
-        self._route(group)
-        if start is Start.EARLIEST and (group is None or first_of_group):
-            skipped = max(len(self._kept) - capacity, 0)
-            for delivery in itertools.islice(self._kept, skipped, None):
+        if start is Start.EARLIEST:
+            start = {}
+        if not isinstance(start, Start):
+            for delivery in self._from(start):
                 subscription.offer(delivery)
+            if any(start.get(place, kept.first) < kept.first for place, kept in enumerate(self._ranges())):
+                subscription.missed()
         return subscription
 
     def leave(self, subscription: "MarketSubscription") -> None:
-        """Take a subscriber out; what it had not received goes to the rest of its group."""
+        """Take a subscriber out."""
         self.subscriptions.remove(subscription)
-        self._route(subscription.group)
-        if subscription.group is not None and (owners := self._owners.get(subscription.group)):
-            subscription.hand_over([owner for owner in owners if owner is not None])
-            for delivery in subscription.drain():
-                if (owner := owners[delivery.partition]) is not None:
-                    owner.offer(delivery)
 
     def replay(self, from_offset: int | None, from_time_ns: int | None, limit: int) -> list[Delivery]:
         """What is still kept, in publish order."""
         first, oldest = from_offset or 0, from_time_ns or 0
         matching = (d for d in self._kept if d.offset >= first and d.ts_publish >= oldest)
         return list(itertools.islice(matching, limit))
+
+    def describe(self) -> TopicDescription:
+        """What is kept now; this plane has no groups."""
+        return TopicDescription(self.topic.name, self._ranges(), {})
 
     def published(self) -> int:
         """Messages taken in so far."""
@@ -79,25 +88,19 @@ class MarketChannel:
     def refuse_waiting(self, error: BusClosed) -> None:
         """Nobody waits to publish on this plane."""
 
-    def _route(self, group: str | None) -> None:
-        if group is not None:
-            members = [s for s in self.subscriptions if s.group == group]
-            before = self._owners.pop(group, [None] * len(self._ends))
-            if members:
-                self._owners[group] = rebalanced(before, members)
-        broadcast = [s for s in self.subscriptions if s.group is None]
-        for partition in range(len(self._ends)):
-            owners = (owners[partition] for owners in self._owners.values())
-            self._routes[partition] = broadcast + [owner for owner in owners if owner is not None]
+    def _from(self, offsets: Offsets) -> Iterator[Delivery]:
+        return (d for d in self._kept if d.offset >= offsets.get(d.partition, 0))
+
+    def _ranges(self) -> tuple[PartitionRange, ...]:
+        kept = collections.Counter(delivery.partition for delivery in self._kept)
+        return tuple(PartitionRange(end - kept[partition], end) for partition, end in enumerate(self._ends))
 
 
 class MarketSubscription(MemorySubscription):
     """One bounded queue of batches."""
 
-    def __init__(
-        self, channel: MarketChannel, group: str | None, capacity: int, publish_dead_letter: DeadLetterPublish
-    ) -> None:
-        super().__init__(channel.topic.name, group, publish_dead_letter)
+    def __init__(self, channel: MarketChannel, capacity: int, publish_dead_letter: DeadLetterPublish) -> None:
+        super().__init__(channel.topic.name, None, publish_dead_letter)
         self._channel = channel
         self._capacity = capacity
         self._queue: collections.deque[Delivery] = collections.deque()
@@ -113,16 +116,9 @@ class MarketSubscription(MemorySubscription):
         if self.wake_up.future is not None:
             self.wake_up.wake()
 
-    def drain(self) -> list[Delivery]:
-        """Everything that waits, for somebody else to deliver."""
-        waiting = list(self._queue)
-        self._queue.clear()
-        return waiting
-
-    def hand_over(self, heirs: list["MarketSubscription"]) -> None:
-        """Pass on a gap that was not told yet."""
-        for heir in heirs:
-            heir._gap = heir._gap or self._gap
+    def missed(self) -> None:
+        """Something before the first delivery is no longer kept."""
+        self._gap = True
 
     def statistics(self) -> SubscriptionStatistics:
         """Counters of this subscription now."""
@@ -133,7 +129,11 @@ class MarketSubscription(MemorySubscription):
 
     def _take(self, limit: int) -> list[Delivery]:
         queue = self._queue
-        taken = self.drain() if len(queue) <= limit else [queue.popleft() for _ in range(limit)]
+        if len(queue) <= limit:
+            taken = list(queue)
+            queue.clear()
+        else:
+            taken = [queue.popleft() for _ in range(limit)]
         if self._gap and taken:
             self._gap = False
             self._gaps += 1

@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from tradewind.bus.interface import BusClosed, Delivery, Payload, Start
+from tradewind.bus.interface import BusClosed, Delivery, Offsets, PartitionRange, Payload, Start, TopicDescription
 from tradewind.bus.memory_subscriptions import DeadLetterPublish, MemorySubscription
 from tradewind.bus.partitions import partition_of, rebalanced
 from tradewind.wire.topics import Topic
@@ -175,11 +175,11 @@ class OrderChannel:
         log.append(self.topic.name, key, payload)
         return None
 
-    def subscribe(self, group: str | None, start: Start, capacity: int) -> "OrderSubscription":
+    def subscribe(self, group: str | None, start: Start | Offsets, capacity: int) -> "OrderSubscription":
         """A new member of a group, or a reader of its own whose backlog of at most ``capacity`` pushes back."""
         reader = next((r for r in self._readers if group is not None and r.name == group), None)
         if reader is None:
-            begin = [log.base if start is Start.EARLIEST else log.end for log in self.logs]
+            begin = [_beginning(log, start) for log in self.logs]
             reader = OrderReader(group, begin, capacity if group is None else self._capacity)
             self._readers.append(reader)
         subscription = OrderSubscription(self, reader, self._publish_dead_letter)
@@ -204,6 +204,15 @@ class OrderChannel:
         """What the partitions still keep, merged by publish time."""
         streams = [_from(log, from_offset, from_time_ns) for log in self.logs]
         return list(itertools.islice(heapq.merge(*streams, key=operator.attrgetter("ts_publish")), limit))
+
+    def describe(self) -> TopicDescription:
+        """What is kept now, and what each group has not committed."""
+        lag = {
+            reader.name: {log.index: log.end - reader.committed[log.index] for log in self.logs}
+            for reader in self._readers
+            if reader.name is not None
+        }
+        return TopicDescription(self.topic.name, tuple(PartitionRange(log.base, log.end) for log in self.logs), lag)
 
     def published(self) -> int:
         """Messages taken in so far."""
@@ -276,6 +285,12 @@ class OrderSubscription(MemorySubscription):
 
     def _lag(self) -> int:
         return sum(log.end - self._reader.position[log.index] for log in self._logs)
+
+
+def _beginning(log: PartitionLog, start: Start | Offsets) -> int:
+    if isinstance(start, Start):
+        return log.base if start is Start.EARLIEST else log.end
+    return min(max(start.get(log.index, 0), log.base), log.end)
 
 
 def _from(log: PartitionLog, from_offset: int | None, from_time_ns: int | None) -> Iterator[Delivery]:

@@ -6,7 +6,6 @@ from typing import Final
 
 from tradewind.model.identifiers import Venue
 
-
 DAY_S: Final = 86_400
 
 
