@@ -19,7 +19,6 @@ from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.market_records import MARKET_RECORD, RecordFlag
 from tradewind.wire.topics import market_events
 
-GROUP: Final = "recorder"
 SUBSCRIPTION_BATCHES: Final = 16_384
 READ_LIMIT: Final = 1_024
 FLUSH_BUDGET_S: Final = 2.5
@@ -34,7 +33,7 @@ async def run(context: ServiceContext) -> None:
     settings: RecorderSettings = context.settings
     topic = market_events(Venue(context.platform.venue))
     subscription = await context.market_bus.subscribe(
-        topic, group=GROUP, start=Start.EARLIEST, capacity=SUBSCRIPTION_BATCHES
+        topic, start=Start.EARLIEST, capacity=SUBSCRIPTION_BATCHES, lossless=True
     )
     buffer = RecordBuffer(settings.capacity_records, settings.chunk_records)
     writer = Writer(context, buffer, settings.flush_interval_s)
