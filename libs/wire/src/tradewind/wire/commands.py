@@ -54,7 +54,23 @@ class SetTradingState(Message, frozen=True, kw_only=True, tag="SetTradingState")
     why: str
 
 
+class ReplayStepAnswered(Message, frozen=True, kw_only=True, tag="ReplayStepAnswered"):
+    """A strategy has dealt with one turn of a step of a lockstep replay; its ``commands`` of it are before this."""
+
+    account_id: AccountId
+    strategy_id: StrategyId
+    step: int
+    turn: int
+    commands: int
+
+
 OrderCommand = SubmitOrder | CancelOrder | CancelAllOrders
 Command = OrderCommand | SetTradingState
 
-COMMAND_TYPES: tuple[type[msgspec.Struct], ...] = (SubmitOrder, CancelOrder, CancelAllOrders, SetTradingState)
+COMMAND_TYPES: tuple[type[msgspec.Struct], ...] = (
+    SubmitOrder,
+    CancelOrder,
+    CancelAllOrders,
+    SetTradingState,
+    ReplayStepAnswered,
+)

@@ -182,6 +182,24 @@ class Audited(Message, frozen=True, kw_only=True, tag="Audited"):
     why: str
 
 
+class ReplayStepEnded(Message, frozen=True, kw_only=True, tag="ReplayStepEnded"):
+    """All market data of one step of a lockstep replay was published before this. ``step`` counts from 1."""
+
+    venue: Venue
+    step: int
+
+
+class ReplayStepSettled(Message, frozen=True, kw_only=True, tag="ReplayStepSettled"):
+    """All order events that a round of a lockstep replay caused were published before this.
+
+    ``turn`` counts from 0 within the step: each time that strategies answer with new commands there is another.
+    """
+
+    account_id: AccountId
+    step: int
+    turn: int
+
+
 class DeadLettered(Message, frozen=True, kw_only=True, tag="DeadLettered"):
     """A message that no consumer could handle, put aside on ``<topic>.dead-letter``.
 
@@ -238,5 +256,7 @@ EVENT_TYPES: tuple[type[msgspec.Struct], ...] = (
     InstrumentDefined,
     FeedStatusChanged,
     Audited,
+    ReplayStepEnded,
+    ReplayStepSettled,
     DeadLettered,
 )
