@@ -21,14 +21,16 @@ LEVELS: Final[Mapping[str, int]] = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-FORMATS: Final = ("console", "json")
 REDACTED: Final = "***"
 SUMMARY_INTERVAL_S: Final = 10.0
 _MAX_KINDS: Final = 256
 
 
 def configure_logging(level: str = "info", log_format: str = "console") -> None:
-    """Set up logging of this process. ``level`` and ``log_format`` are checked by ``check_platform_settings``."""
+    """Set up logging of this process. ``level`` and ``log_format`` are checked where the settings are loaded.
+
+    ``lines`` is JSON with tracebacks as text: what the log of several processes is merged from.
+    """
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -124,6 +126,8 @@ class _ForwardingHandler(logging.Handler):
 
 
 def _renderers(log_format: str) -> list[structlog.typing.Processor]:
+    if log_format == "lines":
+        return [structlog.processors.ExceptionRenderer(), structlog.processors.JSONRenderer(default=str)]
     if log_format == "json":
         # Local variables of a frame may hold keys and secrets that no redaction finds.
         transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 
 from tradewind.bus.connecting import connect
 from tradewind.bus.interface import Bus
+from tradewind.runtime.broker_urls import BrokerUrl, plane_urls
 from tradewind.runtime.logging import get_logger
 from tradewind.runtime.refusals import StartRefused
-from tradewind.runtime.settings import PREFIX, PlatformSettings
+from tradewind.runtime.settings import PlatformSettings
 from tradewind.runtime.stores_starting import open_stores
 from tradewind.runtime.supervising import SharedResources
 from tradewind.runtime.waiting import until_there
@@ -29,18 +30,26 @@ async def open_shared(platform: PlatformSettings) -> AsyncIterator[SharedResourc
 
 @contextlib.asynccontextmanager
 async def _open_buses(platform: PlatformSettings) -> AsyncIterator[tuple[Bus, Bus]]:
+    market, orders = plane_urls(platform)
     async with contextlib.AsyncExitStack() as stack:
-        market_bus = await _open_bus(stack, f"{PREFIX}MARKET_DATA_URL", platform.market_data_url)
-        if platform.orders_url == platform.market_data_url:
+        market_bus = await _open_bus(stack, market)
+        if orders.url == market.url:
             yield market_bus, market_bus
             return
-        yield market_bus, await _open_bus(stack, f"{PREFIX}ORDERS_URL", platform.orders_url)
+        yield market_bus, await _open_bus(stack, orders)
 
 
-async def _open_bus(stack: contextlib.AsyncExitStack, variable: str, url: str) -> Bus:
+async def _open_bus(stack: contextlib.AsyncExitStack, broker: BrokerUrl) -> Bus:
+    async def attempt() -> Bus:
+        try:
+            return await connect(broker.url)
+        except OSError as error:
+            # A broker's client may repeat its address, and what is raised here is logged.
+            raise ConnectionError(broker.without_password(str(error))) from None
+
     try:
-        bus = await until_there("the message bus", lambda: connect(url), get_logger("platform"))
+        bus = await until_there("the message bus", attempt, get_logger("platform"))
     except ValueError as error:
-        raise StartRefused(f"{variable}: {error}") from error
+        raise StartRefused(f"{broker.variable}: {broker.without_password(str(error))}") from None
     stack.push_async_callback(bus.close)
     return bus

@@ -20,6 +20,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 PREFIX = "TRADEWIND_"
 SECRET_WORDS = ("secret", "password", "passwd", "api_key", "apikey", "signature", "dsn")
+SECRET_URLS = ("bus_url", "data_url", "orders_url", "redis_url")
+"""Addresses that may hold a password. Others, such as a page's, are shown."""
 
 _WORDS: dict[Any, str] = {
     int: "a whole number",
@@ -39,15 +41,18 @@ class SettingsError(StartRefused, ValueError):
 class PlatformSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What all services of one deployment share.
 
-    An empty ``postgres_dsn`` or ``redis_url`` means the embedded server under ``data_dir``. The venue's addresses
-    default to the simulated venue of the same machine; a real exchange needs ``live=yes`` and its own keys.
+    An empty ``postgres_dsn`` or ``redis_url`` means the embedded server under ``data_dir``. ``bus_url`` is the broker
+    of both planes; ``market_data_url`` and ``orders_url`` are for a plane that has its own, empty means ``bus_url``.
+    The venue's addresses default to the simulated venue of the same machine; a real exchange needs ``live=yes`` and
+    its own keys.
     """
 
     data_dir: Path = msgspec.field(default_factory=lambda: Path("~/.local/share/tradewind").expanduser())
     postgres_dsn: str = ""
     redis_url: str = ""
-    market_data_url: str = "memory://"
-    orders_url: str = "memory://"
+    bus_url: str = "memory://"
+    market_data_url: str = ""
+    orders_url: str = ""
     venue: str = "BINANCE"
     account: str = "main"
     symbols: str = "BTCUSDT"
@@ -58,8 +63,9 @@ class PlatformSettings(msgspec.Struct, frozen=True, kw_only=True):
     live: Literal["yes", "no"] = "no"
     host: str = "127.0.0.1"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["console", "json"] = "console"
+    log_format: Literal["console", "json", "lines"] = "console"
     health_port: int = 0  # of /healthz, /readyz and /metrics for a process without the api service; 0 is off
+    lockstep: str = ""  # comma-separated ids of the strategies that must answer for each step of a replay
 
 
 def load_settings(struct: type[S], *, prefix: str = PREFIX, environ: Mapping[str, str] | None = None) -> S:
@@ -93,7 +99,7 @@ def load_settings(struct: type[S], *, prefix: str = PREFIX, environ: Mapping[str
 def names_secret(name: str) -> bool:
     """Whether a variable or log key of this name holds something that must never be shown."""
     lowered = name.lower()
-    return any(word in lowered for word in SECRET_WORDS)
+    return any(word in lowered for word in SECRET_WORDS + SECRET_URLS)
 
 
 def service_prefix(service: str) -> str:
