@@ -13,7 +13,6 @@ from tradewind.model.identifiers import InstrumentId, Venue
 from tradewind.runtime.health import ServiceState
 from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.service import ServiceContext
-from tradewind.services.market_data.publishing import MarketPublisher
 from tradewind.services.market_data.service import SERVICE
 from tradewind.services.market_data.settings import MarketDataSettings
 from tradewind.store.database import Database
@@ -24,9 +23,7 @@ from tradewind.wire.market_records import (
     RecordFlag,
     RecordKind,
     RecordSide,
-    empty_records,
     instrument_number,
-    read_only,
 )
 from tradewind.wire.topics import MD_STATUS, REF_INSTRUMENTS, market_events
 from tradewind_native.order_book import OrderBook
@@ -253,44 +250,7 @@ async def test_instruments_are_registered_in_the_database(exchange: Any, make_co
         assert [each.instrument_id for each in stored] == [BTC]
 
 
-class SlowBus:
-    """A transport that takes its time, as one with a broker does."""
-
-    def __init__(self) -> None:
-        self.taken: list[Any] = []
-        self.open = asyncio.Event()
-
-    async def publish(self, _topic: Any, _key: str, payload: Any) -> None:
-        await self.open.wait()
-        self.taken.append(payload)
-
-
-def batch(number: int) -> MarketBatch:
-    records = empty_records(2)
-    records["sequence"] = number
-    return MarketBatch(Venue("BINANCE"), read_only(records))
-
-
-async def test_a_slow_bus_costs_the_oldest_batches_and_the_gap_is_marked() -> None:
-    bus: Any = SlowBus()
-    publisher = MarketPublisher(bus, capacity=3)
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(publisher.run())
-        for number in range(10):
-            publisher.publish(TOPIC, "BINANCE", batch(number))
-            await asyncio.sleep(0)
-        bus.open.set()
-        await until(lambda: publisher.waiting == 0 and len(bus.taken) == 4)
-        task.cancel()
-    assert [int(each.records["sequence"][0]) for each in bus.taken] == [0, 7, 8, 9]
-    flags = [int(each.records["flags"][0]) for each in bus.taken]
-    assert flags == [0, RecordFlag.GAP, 0, 0]
-    assert publisher.dropped_records == 12
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"stale_after_s": 0}, {"snapshot_interval_s": -1}, {"snapshot_depth": 0}, {"backlog_batches": 0}]
-)
+@pytest.mark.parametrize("wrong", [{"stale_after_s": 0}, {"snapshot_interval_s": -1}, {"snapshot_depth": 0}])
 def test_settings_that_could_not_work_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         MarketDataSettings(**wrong)

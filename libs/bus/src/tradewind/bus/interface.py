@@ -67,6 +67,7 @@ class BusStatistics:
 
     published: int = 0
     publish_waits: int = 0  # times that a full order topic made a publisher wait
+    dropped_records: int = 0  # market data that the broker did not take in time
     subscriptions: list[SubscriptionStatistics] = dataclasses.field(default_factory=list)
 
 

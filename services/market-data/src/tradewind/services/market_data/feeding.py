@@ -13,7 +13,6 @@ from tradewind.model.identifiers import InstrumentId, Venue
 from tradewind.model.instruments import Instrument
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.market_data.last_seen import LastSeen
-from tradewind.services.market_data.publishing import MarketPublisher
 from tradewind.services.market_data.settings import MarketDataSettings
 from tradewind.venue.adapter import MarketDataClient
 from tradewind.wire.events import FeedStatusChanged
@@ -64,9 +63,7 @@ class FeedClient(MarketDataClient, Protocol):
 class VenueFeed:
     """See the module; it is the ``FeedHandler`` of the adapter."""
 
-    def __init__(
-        self, context: ServiceContext, client: FeedClient, instruments: Sequence[Instrument], publisher: MarketPublisher
-    ) -> None:
+    def __init__(self, context: ServiceContext, client: FeedClient, instruments: Sequence[Instrument]) -> None:
         settings: MarketDataSettings = context.settings
         self._context = context
         self._client = client
@@ -74,8 +71,7 @@ class VenueFeed:
         self._venue = Venue(context.platform.venue)
         self._topic = market_events(self._venue)
         self._key = str(self._venue)
-        self._publisher = publisher
-        self._publish = publisher.publish
+        self._publish = context.market_bus.publish_now
         self._depth = settings.snapshot_depth
         self._snapshot_interval_ns = int(settings.snapshot_interval_s * _NS_PER_S)
         self._event_ids = EventIds()
@@ -117,7 +113,7 @@ class VenueFeed:
             state=state,
             detail=detail,
         )
-        self._publisher.publish(MD_STATUS, instrument_id or self._key, message)
+        self._publish(MD_STATUS, instrument_id or self._key, message)
         for each in [instrument_id] if instrument_id else self._ids:
             self._states[each] = state
         self._tell_health(detail)
@@ -132,7 +128,9 @@ class VenueFeed:
         if batches:
             self._ts_event = max(self._ts_event, batches[-1]["ts_event"].item(-1))
         for instrument_id in self._ids:
-            self._maybe_snapshot(instrument_id)
+            if not self._context.platform.lockstep:
+                # In lockstep nobody joins late, and the real time would show in the data.
+                self._maybe_snapshot(instrument_id)
         if changed := self._last_seen.update(batches):
             await self._context.last_values.put_many(changed)
 
@@ -176,12 +174,15 @@ class VenueFeed:
             self._context.health.set_not_ready(f"{', '.join(waiting[:5])} ({detail})")
 
     def _make_counters(self) -> "dict[str, tuple[Counter, Callable[[], float]]]":
-        client, statistics = self._client, self._client.statistics
+        client, statistics, bus = self._client, self._client.statistics, self._context.market_bus
         sources: dict[str, tuple[str, Callable[[], float]]] = {
             "market_records": ("Market records published", lambda: self._published_records),
             "market_trades": ("Trades published", lambda: statistics.trades),
             "market_quotes": ("Best bid and ask pairs published", lambda: statistics.tickers),
-            "market_dropped_records": ("Records that a slow bus cost", lambda: self._publisher.dropped_records),
+            "market_dropped_records": (
+                "Records that a slow bus cost",
+                lambda: bus.statistics().dropped_records,
+            ),
             "input_frames": ("Messages received from the venue", lambda: statistics.frames),
             "input_malformed": ("Messages that could not be read", lambda: statistics.malformed),
             "input_unknown": ("Messages of an unknown kind", lambda: statistics.unknown),

@@ -1,8 +1,8 @@
 """The service ``market-data``: one venue's public streams onto the bus.
 
-Tasks of one TaskGroup: the adapter's connection, the ticker, the publisher's queue, and one that registers the
-instruments in the database and ends. Batches are published in the order in which they came; bounds are the adapter's
-and the publisher's. On cancel the connection is closed and every book is declared void on the bus.
+Tasks of one TaskGroup: the adapter's connection, the ticker, one that registers the instruments in the database and
+ends, and in lockstep one that marks the steps. Batches are published in the order in which they came; bounds are the
+adapter's and the bus's. On cancel the connection is closed and every book is declared void on the bus.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.service import Service, ServiceContext, ServiceKind
 from tradewind.runtime.waiting import until_there
 from tradewind.services.market_data.feeding import FeedClient, VenueFeed
-from tradewind.services.market_data.publishing import MarketPublisher
 from tradewind.services.market_data.settings import MarketDataSettings
+from tradewind.services.market_data.stepping import mark_steps
 from tradewind.store.instruments import InstrumentNumberTaken, InstrumentRepository
 from tradewind.venue.adapter import VenueError
 from tradewind.venue.binance.connecting import market_data_client, symbols_of
@@ -43,14 +43,15 @@ async def run(context: ServiceContext) -> None:
 
 async def _feed(context: ServiceContext, client: FeedClient, instruments: Sequence[Instrument]) -> None:
     settings: MarketDataSettings = context.settings
-    publisher = MarketPublisher(context.market_bus, settings.backlog_batches)
-    feed = VenueFeed(context, client, instruments, publisher)
+    feed = VenueFeed(context, client, instruments)
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(publisher.run(), name="market-data.publisher")
             tasks.create_task(client.run(instruments, feed), name="market-data.connection")
             tasks.create_task(_tick(feed, settings.update_interval_s), name="market-data.ticker")
             tasks.create_task(_register(context, instruments), name="market-data.registration")
+            if context.platform.lockstep:
+                ids = [instrument.instrument_id for instrument in instruments]
+                tasks.create_task(mark_steps(context, client, ids), name="market-data.steps")
     finally:
         feed.count()
 

@@ -10,7 +10,6 @@ class MarketDataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     snapshot_interval_s: float = 5.0
     snapshot_depth: int = 1_000
     update_interval_s: float = 0.1
-    backlog_batches: int = 4_096
 
     def __post_init__(self) -> None:
         """Refuse what could not work. Raises ValueError in words."""
@@ -19,5 +18,3 @@ class MarketDataSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
                 raise ValueError(f"{name} must be more than 0 and less than 3600 seconds")
         if not 1 <= self.snapshot_depth <= 5_000:
             raise ValueError("snapshot_depth must be from 1 to 5000 levels a side")
-        if not 1 <= self.backlog_batches <= 1_000_000:
-            raise ValueError("backlog_batches must be from 1 to 1000000")

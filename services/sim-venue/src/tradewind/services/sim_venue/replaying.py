@@ -22,6 +22,7 @@ from tradewind.services.sim_venue.orders import BUY, SELL
 from tradewind.services.sim_venue.public_events import depth_snapshot
 from tradewind.services.sim_venue.replay_matching import ReplayMarket
 from tradewind.services.sim_venue.settings import Settings
+from tradewind.services.sim_venue.stepping import StepGate
 from tradewind.services.sim_venue.streams import Payload, StreamHub
 from tradewind.services.sim_venue.websocket_frames import stream_of
 from tradewind.wire.market_records import RecordArray
@@ -31,6 +32,7 @@ from tradewind_native.frames import FrameKind, MalformedFrame, UnknownFrame
 BURST: Final = 32
 MAX_HELD_UPDATES: Final = 4_096
 _NS_PER_S: Final = 1_000_000_000
+_NS_PER_MS: Final = 1_000_000
 _SHORTEST_SLEEP_S: Final = 0.0005
 _SNAPSHOT_START: Final = b'{"lastUpdateId"'
 
@@ -73,8 +75,9 @@ class ReplayPlayer:
         hub: StreamHub,
         room: Callable[[], Any],
         log: FilteringBoundLogger,
+        gate: StepGate | None = None,
     ) -> None:
-        """``room`` is awaited between bursts: it returns when the record of our fills has room."""
+        """``room`` is awaited between bursts: it returns when the record of our fills has room. ``gate``: lockstep."""
         self.status = PlayStatus()
         self.finished = asyncio.Event()
         self._counted = asyncio.Event()
@@ -87,6 +90,8 @@ class ReplayPlayer:
         self._market = market
         self._hub = hub
         self._room = room
+        self._gate = gate
+        self._step_ns = settings.step_ms * _NS_PER_MS
         self._log = log
         listing = market.listing
         self._symbol = listing.symbol
@@ -95,6 +100,7 @@ class ReplayPlayer:
         self._names: dict[bytes, str] = {}
         self._held: collections.deque[tuple[int, int, RecordArray]] = collections.deque(maxlen=MAX_HELD_UPDATES)
         self._live = False
+        self._step = -1
         self._last_id = 0
         self._recorded = b""
         self._snapshot_reached = asyncio.Event()
@@ -167,9 +173,12 @@ class ReplayPlayer:
                 # What was read before the damage is still played.
                 line, broken = None, error
             wait_s = pace.wait_s(line.ts_recv) if line is not None else 0.0
-            if burst and (wait_s or len(burst) == BURST or line is None):
+            step_ends = self._gate is not None and self._ends_step(line)
+            if burst and (wait_s or len(burst) == BURST or line is None or step_ends):
                 await self._emit(burst)
                 burst = []
+            if self._gate is not None and step_ends:
+                await self._gate.ended(self.status.frames_sent, snapshot=self._live)
             if line is None:
                 break
             if wait_s:
@@ -177,6 +186,11 @@ class ReplayPlayer:
             burst.append(line)
         if broken is not None:
             raise broken
+
+    def _ends_step(self, line: CaptureLine | None) -> bool:
+        """Whether the frames so far are a whole step; remembers to which step the line belongs."""
+        before, self._step = self._step, -1 if line is None else line.ts_recv // self._step_ns
+        return before not in (-1, self._step)
 
     def _lines(self, path: Path) -> Iterator[CaptureLine]:
         """The good lines, up to ``duration_s`` after the first."""

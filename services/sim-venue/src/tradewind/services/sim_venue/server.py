@@ -29,11 +29,14 @@ from tradewind.services.sim_venue.listings import Listing, listings_of
 from tradewind.services.sim_venue.rate_limits import RateLimits
 from tradewind.services.sim_venue.replay_matching import ReplayMarket
 from tradewind.services.sim_venue.replaying import PlayStatus, ReplayPlayer
+from tradewind.services.sim_venue.reports import account_position
 from tradewind.services.sim_venue.rest import RestServer, endpoints
 from tradewind.services.sim_venue.rest_account import AccountEndpoints, fee_rate
 from tradewind.services.sim_venue.rest_public import PublicEndpoints, PublicSource
+from tradewind.services.sim_venue.rest_stepping import StepEndpoints
 from tradewind.services.sim_venue.settings import Settings
 from tradewind.services.sim_venue.signing import KeyRing
+from tradewind.services.sim_venue.stepping import StepGate
 from tradewind.services.sim_venue.streams import StreamHub
 from tradewind.services.sim_venue.user_streams import UserStreams
 from tradewind.wire.market_records import instrument_number
@@ -50,9 +53,16 @@ class SimVenue:
     """One simulated exchange. ``ready`` is set once ``port`` listens; ``finished`` when a replay has ended."""
 
     def __init__(
-        self, settings: Settings, data_dir: Path, api_key: str, api_secret: str, log: FilteringBoundLogger
+        self,
+        settings: Settings,
+        data_dir: Path,
+        api_key: str,
+        api_secret: str,
+        log: FilteringBoundLogger,
+        *,
+        lockstep: bool = False,
     ) -> None:
-        """Open the record and make the markets.
+        """Open the record and make the markets. ``lockstep``: a replay waits after each step (docs/protocols).
 
         Raises:
             StartRefused: a setting, the capture or the record cannot be used.
@@ -63,7 +73,7 @@ class SimVenue:
         self._log = log
         self._listings = listings_of(settings.symbols)
         deposits = parse_balances(settings.initial_balances)
-        self._check_replay()
+        self._check_replay(lockstep)
         self.hub = StreamHub(settings, log)
         self._users = UserStreams(self.hub, settings.listen_key_lifetime_s, now_ms)
         self._limits = RateLimits(settings.request_weight_per_minute, settings.orders_per_10_s)
@@ -74,6 +84,8 @@ class SimVenue:
         self._flows: list[tuple[FlowMarket, FlowStatus]] = []
         self.player: ReplayPlayer | None = None
         self.ledger = LedgerFile(data_dir / LEDGER_NAME)
+        self._gate = StepGate(self.ledger.written, log) if lockstep else None
+        self._said_balances_ms = 0
         self._state = self.ledger.load()
         self.exchange = Exchange(
             self._listings,
@@ -135,8 +147,10 @@ class SimVenue:
             ended_ns=max(status.ended_ns for status in statuses) if ended else 0,
         )
 
-    def _check_replay(self) -> None:
+    def _check_replay(self, lockstep: bool) -> None:
         if self._settings.mode != "replay":
+            if lockstep:
+                raise StartRefused("TRADEWIND_LOCKSTEP is for a replay: set TRADEWIND_SIM_VENUE_MODE=replay")
             return
         if len(self._listings) != 1:
             raise StartRefused("a replay has one symbol: set TRADEWIND_SIM_VENUE_SYMBOLS to the one of the capture")
@@ -151,7 +165,7 @@ class SimVenue:
     def _list_replay(self, listing: Listing) -> None:
         number = instrument_number(InstrumentId(f"{listing.symbol}.SIM"))
         market = ReplayMarket(listing, number, self.exchange.on_fill)
-        self.player = ReplayPlayer(self._settings, market, number, self.hub, self._room, self._log)
+        self.player = ReplayPlayer(self._settings, market, number, self.hub, self._room, self._log, self._gate)
         self.exchange.markets[listing.symbol] = market
         self._sources[listing.symbol] = PublicSource(self.player.snapshot, market.best, lambda: market.trades)
 
@@ -204,6 +218,8 @@ class SimVenue:
         app.add_routes([self._rest.route(endpoint) for endpoint in endpoints(public, account)])
         stream: Callable[[web.Request], Awaitable[web.StreamResponse]] = self.hub.serve
         app.add_routes([web.get(path, stream) for path in ("/ws", "/ws/{stream:.+}", "/stream")])
+        if self._gate is not None:
+            app.add_routes(StepEndpoints(self._gate, self._say_balances).routes())
         app.add_routes(
             [
                 web.get("/sim/v1/status", self._show_status),
@@ -221,6 +237,15 @@ class SimVenue:
         if self.player is not None:
             self.player.started.set()
         return web.json_response({})
+
+    async def _say_balances(self) -> int:
+        await self.ledger.written()
+        # Later than every event before it, so that it can be told from them.
+        self._said_balances_ms = max(now_ms(), self._said_balances_ms) + 1
+        balances = self.exchange.balances
+        holdings = [(asset, balances.of(ACCOUNT, asset)) for asset in balances.assets(ACCOUNT)]
+        self._users.deliver(ACCOUNT, account_position(holdings, self._said_balances_ms))
+        return self._said_balances_ms
 
     async def _stop_market(self, _request: web.Request) -> web.Response:
         """End the replay or the flow here, as if the capture ended. Orders are still taken."""

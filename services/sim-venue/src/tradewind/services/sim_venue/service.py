@@ -19,6 +19,7 @@ async def run(context: ServiceContext) -> None:
         settings.api_key or context.platform.venue_api_key,
         settings.api_secret or context.platform.venue_api_secret,
         context.log,
+        lockstep=bool(context.platform.lockstep),
     )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_show(context, venue), name="sim-venue.metrics")

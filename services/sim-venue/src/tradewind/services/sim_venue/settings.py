@@ -16,6 +16,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     duration_s: float = 0.0
     hold: bool = False  # a replay waits for POST /sim/v1/start
+    step_ms: int = 100  # how much recorded time is one step of a replay in lockstep
     seed: int = 1
     symbols: str = "BTCUSDT"
     events_per_s: float = 400.0
@@ -42,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("mode replay needs a capture: set TRADEWIND_SIM_VENUE_CAPTURE")
         if self.speed < 0 or self.duration_s < 0:
             raise ValueError("speed and duration_s must not be negative; 0 means as fast as possible, and no limit")
+        if not 0 < self.step_ms <= 60_000:
+            raise ValueError("step_ms must be from 1 to 60000")
         if not 0 < self.events_per_s <= 100_000:
             raise ValueError("events_per_s must be above 0 and at most 100000")
         for rate in (self.maker_fee_rate, self.taker_fee_rate):
