@@ -27,7 +27,6 @@ SAMPLES: Final[dict[str, Any]] = {
     "before": "ACTIVE",
     "causation_id": "00f1e2d3c4b5a697-41",
     "client_order_id": "ema-cross-3-17",
-    "commands": 2,
     "correlation_id": "00f1e2d3c4b5a697-40",
     "currency": "USDT",
     "detail": "update 7 follows 5",

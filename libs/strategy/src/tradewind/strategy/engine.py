@@ -88,6 +88,10 @@ class StrategyEngine:
         if self._on_book is not None:
             self.market.book(self.market.data(instrument.instrument_id))
 
+    def follow_data_clock(self) -> None:
+        """Count throttles and patience in event time: for runs that must be equal to each other."""
+        self.desk.data_clock = lambda: self.context.time_ns
+
     def load(
         self,
         positions: Iterable[Position],

@@ -14,17 +14,19 @@ from typing import Final
 
 from tradewind.bus.interface import BusClosed, Delivery, Start, Subscription
 from tradewind.model.identifiers import AccountId, StrategyId, Venue, strategy_id
+from tradewind.runtime.lockstep import lockstep_strategies
 from tradewind.runtime.service import Service, ServiceContext, ServiceKind
 from tradewind.store.database import DatabaseUnavailable
 from tradewind.store.order_store import OrderStore
 from tradewind.store.strategy_runs import StrategyRunRepository
 from tradewind.strategy.engine import StrategyEngine, StrategyFailed
 from tradewind.strategy.settings import StrategySettings, wanted_instruments
+from tradewind.strategy.stepping import Stepper
 from tradewind.strategy.stored_state import load_state
 from tradewind.strategy.strategy import Strategy
 from tradewind.strategy.throttle import SubmitThrottle
-from tradewind.wire.commands import OrderCommand
-from tradewind.wire.events import InstrumentDefined, OrderEvent
+from tradewind.wire.commands import OrderCommand, ReplayStepAnswered
+from tradewind.wire.events import InstrumentDefined, OrderEvent, ReplayStepEnded
 from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.topics import ORDERS_COMMANDS, ORDERS_EVENTS, REF_INSTRUMENTS, Topic, market_events
 
@@ -59,6 +61,8 @@ async def run_strategy(context: ServiceContext, strategy: Strategy, identity: St
         orders = await _subscribed_and_loaded(stack, context, engine)
         market = await _subscribed(stack, context, market_events(Venue(context.platform.venue)), Start.LATEST)
         run = _Run(context, engine, orders)
+        if identity in lockstep_strategies(context.platform.lockstep):
+            run.go_in_step()
         try:
             await run.start()
             async with asyncio.TaskGroup() as tasks:
@@ -79,12 +83,19 @@ class _Run:
         self._log = context.log
         self._flushing = False
         self._suppressed = 0
+        self._stepper: Stepper | None = None
         metrics = context.metrics
         self._latency = metrics.latency("tick_to_command", "Market data received to command published")
         self._commands = metrics.counter("strategy_commands", "Commands published by the strategy")
         self._suppressions = metrics.counter("strategy_suppressed_orders", "Orders kept back by the throttle")
         self._failed = metrics.gauge("strategy_failed", "1 when the strategy was stopped by its own error")
         self._failed.set(0)
+
+    def go_in_step(self) -> None:
+        """Answer every step of a replay in lockstep, and count time by the data."""
+        self._engine.follow_data_clock()
+        tracker = self._engine.tracker
+        self._stepper = Stepper(tracker.strategy_id, tracker.account_id, self._take_order_event, self._publish)
 
     async def start(self) -> None:
         """Cancel what an earlier run left resting, then ``on_start``."""
@@ -101,12 +112,14 @@ class _Run:
         self._log.info("strategy runs", instruments=sorted(self._engine.market.instruments))
 
     async def read_market(self, subscription: Subscription) -> None:
-        """Show the strategy every batch; ends when the strategy has failed."""
-        engine = self._engine
-        while not engine.is_mute:
+        """Show the strategy every batch; ends when the strategy has failed, unless its steps must be answered."""
+        engine, stepper = self._engine, self._stepper
+        while stepper is not None or not engine.is_mute:
             for delivery in await subscription.receive(MARKET_LIMIT):
                 payload = delivery.payload
-                if isinstance(payload, MarketBatch):
+                if stepper is not None and isinstance(payload, ReplayStepEnded):
+                    await stepper.ended(payload)
+                elif isinstance(payload, MarketBatch):
                     try:
                         for _ in engine.walk(payload.records):
                             await self._flush()
@@ -117,6 +130,8 @@ class _Run:
 
     async def read_orders(self) -> None:
         """Follow the orders, after a failure too: the topic pushes back on those who do not read it."""
+        if self._stepper is not None:
+            await self._stepper.follow(self._orders)
         while True:
             for delivery in await self._orders.receive():
                 await self._take_order_event(delivery)
@@ -136,6 +151,8 @@ class _Run:
             async with asyncio.timeout(STOP_WAIT_S):
                 await self._say_goodbye()
                 await self._cancel_all("the strategy stops")
+                if self._stepper is not None:
+                    await self._stepper.leave()
                 while self._engine.tracker.open:
                     for delivery in await self._orders.receive():
                         await self._take_order_event(delivery)
@@ -195,7 +212,7 @@ class _Run:
         finally:
             self._flushing = False
 
-    async def _publish(self, command: OrderCommand) -> None:
+    async def _publish(self, command: OrderCommand | ReplayStepAnswered) -> None:
         await self._context.order_bus.publish(ORDERS_COMMANDS, command.account_id, command)
 
     def _count_suppressed(self) -> None:

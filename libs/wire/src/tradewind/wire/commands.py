@@ -55,13 +55,15 @@ class SetTradingState(Message, frozen=True, kw_only=True, tag="SetTradingState")
 
 
 class ReplayStepAnswered(Message, frozen=True, kw_only=True, tag="ReplayStepAnswered"):
-    """A strategy has dealt with one turn of a step of a lockstep replay; its ``commands`` of it are before this."""
+    """A strategy has dealt with one turn of a step of a lockstep replay; its commands of it are before this.
+
+    ``step`` 0: the strategy leaves and answers no more.
+    """
 
     account_id: AccountId
     strategy_id: StrategyId
     step: int
     turn: int
-    commands: int
 
 
 OrderCommand = SubmitOrder | CancelOrder | CancelAllOrders
