@@ -31,6 +31,8 @@ class Outbox:
         self._store = store
         self._account_id: AccountId = store.account_id
         self._event_ids = EventIds()
+        self.told = 0
+        """Messages published since the session began."""
         self._published = 0
         self._marked = 0
 
@@ -38,6 +40,7 @@ class Outbox:
         """Hand committed messages to the bus, in order; ``position`` is the journal's after them."""
         for item in outgoing:
             await self._bus.publish(item.topic, self._account_id, item.message)
+        self.told += len(outgoing)
         if position is not None:
             self._published = position
 

@@ -11,29 +11,32 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Final
 
-from tradewind.bus.interface import Start
+from tradewind.bus.interface import Start, Subscription
 from tradewind.execution.engine import ExecutionEngine
 from tradewind.execution.limits import DenyCode
 from tradewind.execution.poison import fault_of
 from tradewind.model.enums import OrderSide
 from tradewind.model.identifiers import AccountId, InstrumentId, Venue
 from tradewind.model.instruments import Instrument
+from tradewind.runtime.lockstep import lockstep_strategies
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.execution.order_path import OrderPath
 from tradewind.services.execution.outbox import Outbox
 from tradewind.services.execution.refusing import Carried, group_of
 from tradewind.services.execution.resolving import Resolver
 from tradewind.services.execution.settings import Settings
+from tradewind.services.execution.stepping import StepKeeper
 from tradewind.store.database import DatabaseUnavailable
 from tradewind.store.leases import Lease, LeaseRepository
 from tradewind.store.order_store import LeaseLost, OrderStore, StoreConflict
 from tradewind.store.trading_states import TradingStateRepository
 from tradewind.venue.adapter import ExecutionClient, VenueError
 from tradewind.venue.reports import BalanceReport, StreamInterrupted, StreamResumed
-from tradewind.wire.commands import OrderCommand, SubmitOrder
-from tradewind.wire.events import TradingStateChanged
+from tradewind.wire.commands import OrderCommand, ReplayStepAnswered, SubmitOrder
+from tradewind.wire.events import ReplayStepEnded, TradingStateChanged
 from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.market_records import RecordArray, RecordKind, RecordSide, instrument_number
 from tradewind.wire.messages import EventIds
@@ -63,6 +66,8 @@ class Session:
         self._client = client
         self._carried = carried
         self._event_ids = event_ids
+        strategies = lockstep_strategies(context.platform.lockstep)
+        self._stepper = StepKeeper(context, account_id, strategies, event_ids) if strategies else None
         self._store = OrderStore(context.database, account_id)
         self._leases = LeaseRepository(
             context.database, duration_s=self._settings.lease_duration_s, grace_s=self._settings.lease_grace_s
@@ -99,6 +104,8 @@ class Session:
             await self._reconcile(path, resolver)
             tasks.create_task(resolver.keep_resolving())
             tasks.create_task(self._reconcile_now_and_then(resolver))
+            if self._stepper is not None:
+                tasks.create_task(self._stepper.run(path, outbox, partial(self._take, path)))
             await self._take_commands(path)
 
     # -- lease -----------------------------------------------------------------------------------------------------
@@ -177,17 +184,30 @@ class Session:
         subscription = await self._context.order_bus.subscribe(ORDERS_COMMANDS, group=group, start=Start.EARLIEST)
         try:
             while True:
-                commands: list[OrderCommand] = []
-                for delivery in await subscription.receive():
-                    command = delivery.payload
-                    if fault := fault_of(command):
-                        await subscription.dead_letter(delivery, fault)
-                    elif command.account_id == self._account_id:  # type: ignore[union-attr]
-                        commands.append(command)  # type: ignore[arg-type]
-                await self._take(path, commands)
-                await subscription.commit()
+                commands = await self._read_commands(subscription)
+                if self._stepper is None:
+                    await self._take(path, commands)
+                    await subscription.commit()
+                else:
+                    for command in commands:
+                        self._stepper.hold(command)
+                    if self._stepper.is_empty:
+                        await subscription.commit()
         finally:
             await subscription.close()
+
+    async def _read_commands(self, subscription: Subscription) -> list[OrderCommand]:
+        commands: list[OrderCommand] = []
+        for delivery in await subscription.receive():
+            command = delivery.payload
+            if isinstance(command, ReplayStepAnswered):
+                if self._stepper is not None:
+                    self._stepper.answered(command)
+            elif fault := fault_of(command):
+                await subscription.dead_letter(delivery, fault)
+            elif command.account_id == self._account_id:  # type: ignore[union-attr]
+                commands.append(command)  # type: ignore[arg-type]
+        return commands
 
     async def _take(self, path: OrderPath, commands: list[OrderCommand]) -> None:
         """Commands whose commit fails stay in doubt: only planning them again, over the store, tells."""
@@ -217,6 +237,8 @@ class Session:
                 await self._reconcile(path, resolver)
             elif isinstance(event, BalanceReport):
                 await outbox.tell_balances(event)
+                if self._stepper is not None:
+                    self._stepper.balances_seen(event.ts_event)
             else:
                 await path.take_reports([event])
 
@@ -242,12 +264,15 @@ class Session:
         by_number = {instrument_number(name): name for name in engine.instruments}
         topic = market_events(Venue(self._context.platform.venue))
         subscription = await self._context.market_bus.subscribe(topic)
+        stepper = self._stepper
         try:
             while True:
                 for delivery in await subscription.receive(limit=_PRICE_BATCHES):
                     if isinstance(delivery.payload, MarketBatch):
                         _take_prices(engine, by_number, delivery.payload.records)
-                await asyncio.sleep(_PRICE_INTERVAL_S)
+                    elif stepper is not None and isinstance(delivery.payload, ReplayStepEnded):
+                        stepper.market_seen(delivery.payload.step)
+                await asyncio.sleep(_PRICE_INTERVAL_S if stepper is None else 0.0)
         finally:
             await subscription.close()
 
