@@ -1,0 +1,1 @@
+"""The protocol described for people and machines: an AsyncAPI document, and the tables of docs/protocols."""
