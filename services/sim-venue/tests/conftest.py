@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import hashlib
 import hmac
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ import pytest
 from tradewind.runtime.logging import get_logger
 from tradewind.services.sim_venue.server import SimVenue
 from tradewind.services.sim_venue.settings import Settings
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 KEY = "test-key"
 SECRET = "test-secret"
@@ -79,8 +82,8 @@ def sign(text: str, secret: str = SECRET) -> str:
     return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
-async def start(settings: Settings, data_dir: Path) -> RunningVenue:
-    venue = SimVenue(settings, data_dir, KEY, SECRET, get_logger("sim-venue"))
+async def start(settings: Settings, data_dir: Path, *, lockstep: bool = False) -> RunningVenue:
+    venue = SimVenue(settings, data_dir, KEY, SECRET, get_logger("sim-venue"), lockstep=lockstep)
     task = asyncio.create_task(venue.run("127.0.0.1"))
     ready = asyncio.create_task(venue.ready.wait())
     await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)
@@ -98,8 +101,9 @@ async def start_venue(tmp_path: Path) -> AsyncIterator[StartVenue]:
     """Start venues; each keyword is a setting. They share one data folder unless ``data_dir`` is given."""
     running: list[RunningVenue] = []
 
-    async def begin(*, data_dir: Path | None = None, **settings: Any) -> RunningVenue:
-        venue = await start(Settings(**{"port": 0, "seed": 7, **settings}), data_dir or tmp_path / "data")
+    async def begin(*, data_dir: Path | None = None, lockstep: bool = False, **settings: Any) -> RunningVenue:
+        made = Settings(**{"port": 0, "seed": 7, **settings})
+        venue = await start(made, data_dir or tmp_path / "data", lockstep=lockstep)
         running.append(venue)
         return venue
 
