@@ -2,13 +2,14 @@
 
 from tradewind.runtime.health import HealthBoard
 from tradewind.runtime.metrics import Metrics, ProcessMetrics
+from tradewind.runtime.platform_view import OwnProcessView
 from tradewind.runtime.service import ServiceKind
 from tradewind.runtime.status_line import FILLS, NET_PNL, ORDERS, RECORDS, PlatformStatus, duration
 
 
 def test_the_line_tells_what_the_platform_does() -> None:
     board, metrics, now_s = HealthBoard(), ProcessMetrics(), 100.0
-    line = PlatformStatus(board, metrics, clock=lambda: now_s)
+    line = PlatformStatus(OwnProcessView(board, metrics), clock=lambda: now_s)
     board.register("execution", ServiceKind.ORDER_PATH).set_ready()
     board.register("api", ServiceKind.EDGE)
     Metrics("market-data", metrics).counter(RECORDS, "Records").inc(30_000)
@@ -23,7 +24,7 @@ def test_the_line_tells_what_the_platform_does() -> None:
 
 
 def test_a_look_without_time_between_has_no_rate() -> None:
-    line = PlatformStatus(HealthBoard(), ProcessMetrics(), clock=lambda: 5.0)
+    line = PlatformStatus(OwnProcessView(HealthBoard(), ProcessMetrics()), clock=lambda: 5.0)
     assert line() == "up 0:00:00 | services 0/0 ready | 0 records/s | orders 0 | fills 0 | P&L +0.00"
 
 

@@ -28,6 +28,7 @@ Examples:
   tradewind demo              everything on a simulated exchange, page open
   tradewind up                everything in one process; Ctrl-C stops it
   tradewind up api risk       only the named services
+  tradewind up --processes    each service as its own process, over Kafka or RabbitMQ
   tradewind run market-data   one service, as a container does
   tradewind services          which services are installed
   tradewind status            what a running platform says of itself

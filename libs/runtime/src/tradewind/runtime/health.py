@@ -12,6 +12,11 @@ from typing import Final
 from tradewind.runtime.service import ServiceKind
 
 
+def kind_word(kind: ServiceKind) -> str:
+    """A kind as people read it: ``order-path``."""
+    return kind.name.lower().replace("_", "-")
+
+
 class ServiceState(enum.StrEnum):
     """Where a service is in its life."""
 
@@ -43,6 +48,7 @@ class Health:
         self.state = ServiceState.STARTING
         self.reason = ""
         self.restarts = 0
+        self._inner_restarts = 0
         self.since_ns = time.time_ns()
 
     @property
@@ -64,17 +70,23 @@ class Health:
 
     def set_restarting(self, reason: str) -> None:
         """For the supervisor: it failed with ``reason`` and is started again after a pause."""
-        self.restarts += 1
+        self.restarts += 1 + self._inner_restarts
+        self._inner_restarts = 0
         self._enter(ServiceState.RESTARTING, reason)
 
     def set_stopped(self, reason: str) -> None:
         """For the supervisor: it ended and is not started again."""
         self._enter(ServiceState.STOPPED, reason)
 
+    def mirror(self, row: ServiceHealth) -> None:
+        """For a supervisor of processes: what the service says of itself in its own; restarts of both kinds count."""
+        self._inner_restarts = row.restarts
+        self._enter(row.state, row.reason)
+
     def row(self) -> ServiceHealth:
         """The state now, as a value."""
-        kind = self.kind.name.lower().replace("_", "-")
-        return ServiceHealth(self.name, kind, self.state, self.reason, self.restarts, self.since_ns)
+        restarts = self.restarts + self._inner_restarts
+        return ServiceHealth(self.name, kind_word(self.kind), self.state, self.reason, restarts, self.since_ns)
 
     def _enter(self, state: ServiceState, reason: str) -> None:
         if state is not self.state:

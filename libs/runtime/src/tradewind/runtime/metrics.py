@@ -6,8 +6,8 @@ the event loop's thread.
 """
 
 import dataclasses
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Self
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -23,6 +23,8 @@ _RING_MASK: Final = RING_SIZE - 1
 _FOLD_MASK: Final = 1_023
 _BUCKETS_NS: Final = np.array([m * 10**e for e in range(3, 10) for m in (1, 2, 5)] + [10**10], dtype=np.int64)
 _NS_PER_S: Final = 1e9
+Sample = tuple[dict[str, str], float]
+"""Labels, and the value at them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,6 +34,14 @@ class LatencySummary:
     p50_ns: int
     p99_ns: int
     n: int
+
+    @classmethod
+    def of(cls, kept: np.ndarray[Any, np.dtype[np.int64]], n: int) -> Self:
+        """Over these samples, in ns, of ``n`` that there were; zeros when there are none."""
+        if not len(kept):
+            return cls(0, 0, 0)
+        p50, p99 = np.percentile(kept, [50, 99], method="inverted_cdf")
+        return cls(int(p50), int(p99), n)
 
     def as_us(self) -> dict[str, float]:
         """The shape of reports: ``p50`` and ``p99`` in microseconds, ``n``."""
@@ -92,11 +102,13 @@ class LatencyRecorder:
 
 def summarize(recorders: list[LatencyRecorder]) -> LatencySummary:
     """Percentiles over the kept samples of several recorders together; zeros when there are none."""
-    kept = [recorder.samples() for recorder in recorders if recorder.n]
-    if not kept:
-        return LatencySummary(0, 0, 0)
-    p50, p99 = np.percentile(np.concatenate(kept), [50, 99], method="inverted_cdf")
-    return LatencySummary(int(p50), int(p99), sum(recorder.n for recorder in recorders))
+    kept = [np.empty(0, dtype=np.int64), *(recorder.samples() for recorder in recorders)]
+    return LatencySummary.of(np.concatenate(kept), sum(recorder.n for recorder in recorders))
+
+
+def sum_of(samples: Iterable[Sample], labels: dict[str, str]) -> float:
+    """The sum over all samples whose labels have what ``labels`` has."""
+    return sum(value for found, value in samples if labels.items() <= found.items())
 
 
 class ProcessMetrics:
@@ -143,7 +155,7 @@ class ProcessMetrics:
 
     def total(self, name: str, **labels: str) -> float:
         """The sum of a counter or gauge over all label sets that match ``labels``; 0 for an unknown name."""
-        return sum(value for found, value in self._values(name) if labels.items() <= found.items())
+        return sum_of(self._values(name), labels)
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Everything as plain values: counters and gauges by ``service`` and further labels, latencies in us."""
@@ -155,6 +167,14 @@ class ProcessMetrics:
             by_service = {service: recorder.summary().as_us() for service, recorder in recorders.items()}
             result["latencies_us"][name] = {"all": self.latency(name).as_us(), **by_service}
         return result
+
+    def values(self) -> dict[str, list[Sample]]:
+        """Every counter and gauge with its labels."""
+        return {name: list(self._values(name)) for name in self._families}
+
+    def counter_names(self) -> Iterator[str]:
+        """The names in ``values`` that only grow."""
+        return (name for name, family in self._families.items() if isinstance(family, Counter))
 
     def page(self) -> bytes:
         """The Prometheus text page."""
@@ -169,7 +189,7 @@ class ProcessMetrics:
             self._families[name] = family
         return family
 
-    def _values(self, name: str) -> Iterator[tuple[dict[str, str], float]]:
+    def _values(self, name: str) -> Iterator[Sample]:
         family = self._families.get(name)
         if family is None:
             return

@@ -28,28 +28,30 @@ def load_platform_settings() -> PlatformSettings:
     return platform
 
 
-def run_process(main: Main) -> int:
+def run_process(main: Main, stop_budget_s: float = STOP_BUDGET_S) -> int:
     """Run ``main`` on the event loop until it returns or a signal stops it; gives the exit code.
+
+    A process that has not stopped a little after ``stop_budget_s`` from the signal is ended by force.
 
     ``main`` gets the switch that the first signal pulls and puts its own way to stop there; before that the signal
     cancels it. 0 means that it ended, or was stopped, in order; 2 that the user must change something (one line on
     standard error).
     """
     try:
-        loop.run(_guarded(main))
+        loop.run(_guarded(main, stop_budget_s))
     except StartRefused as refusal:
         sys.stderr.write(f"tradewind: {refusal}\n")
         return USER_ERROR_EXIT_CODE
     return 0
 
 
-async def _guarded(main: Main) -> None:
+async def _guarded(main: Main, stop_budget_s: float) -> None:
     task = asyncio.current_task()
     if task is None:
         raise RuntimeError("run_process must run its main as a task")
     switch = StopSwitch(task.cancel)
     try:
-        with stop_signals(switch, STOP_BUDGET_S):
+        with stop_signals(switch, stop_budget_s):
             await main(switch)
     except asyncio.CancelledError:
         if not switch.pulled:

@@ -12,6 +12,10 @@ class StartRefused(RuntimeError):
     """
 
 
+class ProcessEnded(RuntimeError):
+    """A service that runs as its own process has ended by itself; the message says how."""
+
+
 class PortTaken(StartRefused):
     """Another program listens where a service wants to."""
 

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from tradewind.runtime.health import HealthBoard, process_health
+from tradewind.runtime.health import ServiceState
 from tradewind.runtime.logging import get_logger
-from tradewind.runtime.metrics import ProcessMetrics, process_metrics
+from tradewind.runtime.platform_view import OwnProcessView, PlatformView
 
 RECORDS: Final = "market_records"
 """Counter: market records published by market-data."""
@@ -28,33 +28,30 @@ _LOG_INTERVAL_S: Final = 30.0
 
 
 class PlatformStatus:
-    """Makes the line from this process's health board and metrics. Rates are over the time since the last call."""
+    """Makes the line from health and figures. Rates are over the time since the last call."""
 
-    def __init__(
-        self,
-        board: HealthBoard = process_health,
-        metrics: ProcessMetrics = process_metrics,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._board = board
-        self._metrics = metrics
+    def __init__(self, view: PlatformView | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._view = view or OwnProcessView()
         self._clock = clock
         self._started_s = self._last_s = clock()
         self._last_records = 0.0
 
     def __call__(self) -> str:
         now_s = self._clock()
-        records = self._metrics.total(RECORDS)
+        total = self._view.total
+        rows = self._view.rows()
+        ready = sum(row.state is ServiceState.READY for row in rows)
+        records = total(RECORDS)
         elapsed_s = now_s - self._last_s
         rate = (records - self._last_records) / elapsed_s if elapsed_s > 0 else 0.0
         self._last_s, self._last_records = now_s, records
         parts = [
             f"up {duration(now_s - self._started_s)}",
-            f"services {self._board.ready_count}/{len(self._board)} ready",
+            f"services {ready}/{len(rows)} ready",
             f"{rate:,.0f} records/s",
-            f"orders {self._metrics.total(ORDERS):,.0f}",
-            f"fills {self._metrics.total(FILLS):,.0f}",
-            f"P&L {self._metrics.total(NET_PNL):+,.2f}",
+            f"orders {total(ORDERS):,.0f}",
+            f"fills {total(FILLS):,.0f}",
+            f"P&L {total(NET_PNL):+,.2f}",
         ]
         return " | ".join(parts)
 

@@ -16,6 +16,7 @@ import asyncpg
 from tradewind.runtime.logging import get_logger
 from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.settings import PREFIX, PlatformSettings
+from tradewind.runtime.supervised import is_supervised
 from tradewind.runtime.tasks import TaskNursery
 from tradewind.runtime.waiting import until_there
 from tradewind.store.database import Database
@@ -54,7 +55,8 @@ async def open_stores(platform: PlatformSettings) -> AsyncIterator[Stores]:
     """
     async with _embedded(platform, valkey=True) as (dsn, redis_url):
         last_values = _last_values(redis_url)
-        await _migrate(dsn)
+        if not is_supervised():  # else the supervisor has done it before it started this process
+            await _migrate(dsn)
         database = Database(dsn, log=get_logger("database"))
         try:
             await database.wait_until_available()

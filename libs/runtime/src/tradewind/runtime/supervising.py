@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tradewind.bus.interface import Bus
+from tradewind.runtime.bus_watching import watch_buses
 from tradewind.runtime.health import HealthBoard, ServiceState, process_health
 from tradewind.runtime.logging import get_logger
 from tradewind.runtime.loop_watching import watch_loop
 from tradewind.runtime.metrics import Metrics, ProcessMetrics, process_metrics
-from tradewind.runtime.refusals import PortTaken, StartRefused, is_address_in_use, refusal_in
+from tradewind.runtime.refusals import PortTaken, ProcessEnded, StartRefused, is_address_in_use, refusal_in
 from tradewind.runtime.service import Service, ServiceContext, ServiceKind
 from tradewind.runtime.settings import PlatformSettings, load_settings, service_prefix
 from tradewind.runtime.status_line import show_status
@@ -110,6 +111,7 @@ class Supervisor:
         self._stop_budget_s = stop_budget_s
         self._status_line = status_line
         self._metrics = metrics
+        self._buses = (shared.market_bus, shared.order_bus)
         self._log = get_logger("supervisor")
         self._over = asyncio.Event()
         self._refusal: StartRefused | None = None
@@ -158,6 +160,7 @@ class Supervisor:
 
     def _start(self, attendants: TaskNursery, nursery: TaskNursery, until: Coroutine[Any, Any, None] | None) -> None:
         attendants.spawn(watch_loop(Metrics("runtime", self._metrics)), "loop-watchdog")
+        attendants.spawn(watch_buses(Metrics("runtime", self._metrics), self._buses), "bus-watch")
         if self._status_line is not None:
             attendants.spawn(show_status(self._status_line), "status-line")
         for entry in self._running:
@@ -194,7 +197,9 @@ class Supervisor:
             pause_s = self._back_off.pause_s(failures)
             health.set_restarting(_in_words(error))
             self._metrics.counter("service_restarts", "Restarts after a failure", {"service": name}).inc()
-            log.error("service failed; it is started again", restart_in_s=pause_s, exc_info=error)
+            # Where a process ended is in its own log; a traceback of the code that noticed would only look like it.
+            why = {"reason": str(error)} if isinstance(error, ProcessEnded) else {"exc_info": error}
+            log.error("service failed; it is started again", restart_in_s=pause_s, **why)
             await asyncio.sleep(pause_s)
 
     def _ended(self, entry: _Running, error: BaseException | None) -> None:
@@ -264,6 +269,8 @@ async def _run_once(entry: _Running) -> BaseException | None:
 
 def _in_words(error: BaseException) -> str:
     """The error's own words; of a group, those of its first error, because a group's own say nothing."""
+    if isinstance(error, ProcessEnded):
+        return str(error)
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return f"{type(error).__name__}: {error}"

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from tradewind.runtime.supervised import end_with_parent
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -20,6 +22,8 @@ def run(service: Annotated[str, typer.Argument(help="The service's name, as `tra
       tradewind run market-data
       TRADEWIND_HEALTH_PORT=9100 TRADEWIND_LOG_FORMAT=json tradewind run recorder
     """
+    # Before anything that takes time: a supervisor that ended meanwhile must not leave us behind.
+    end_with_parent()
     # Imported late: stores and buses take most of a second, which --help and --version need not wait for.
     from tradewind.runtime.service_registry import load_services
     from tradewind.runtime.service_running import run_services
