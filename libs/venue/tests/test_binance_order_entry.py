@@ -31,6 +31,7 @@ from tradewind.venue.binance.order_entry import OrderEntry
 from tradewind.venue.binance.rate_limits import RateLimits
 from tradewind.venue.binance.signing import RequestSigner, VenueClock
 from tradewind.venue.reports import FillReport, OrderStatusReport
+from tradewind.venue.request_budget import RequestClass
 
 BTC = Instrument(
     instrument_id=InstrumentId("BTCUSDT.BINANCE"),
@@ -239,17 +240,39 @@ async def test_what_each_answer_means(
     assert exchange.count("POST", "/api/v3/order") == 1
 
 
-async def test_a_throttled_order_blocks_all_until_it_may_go_on(exchange: Any, entry: OrderEntry) -> None:
-    answer = answering({"code": -1003, "msg": "Too many requests"}, 429, **{"Retry-After": "30"})
+@pytest.mark.parametrize("status", [429, 418])
+async def test_a_throttled_order_holds_back_orders_and_a_ban_cancels_too(
+    exchange: Any, entry: OrderEntry, status: int
+) -> None:
+    answer = answering({"code": -1003, "msg": "Too many requests"}, status, **{"Retry-After": "30"})
     exchange.answers["POST", "/api/v3/order"] = answer
-    with pytest.raises(RateLimited) as caught:
-        await send(entry)
-    assert caught.value.retry_after_s == 30
-    with pytest.raises(RateLimited):
-        await send(entry)
-    with pytest.raises(RateLimited):
-        await entry.cancel(BTC, ClientOrderId("mm-1-1"))
+    exchange.answers["DELETE", "/api/v3/order"] = answer
+    for _ in range(2):
+        with pytest.raises(RateLimited) as caught:
+            await send(entry)
+        assert caught.value.retry_after_s == pytest.approx(30, abs=10)
     assert len(exchange.requests) == 1
+    for _ in range(2):  # of the venue's own no to a cancel there is one at most
+        with pytest.raises(RateLimited):
+            await entry.cancel(BTC, ClientOrderId("mm-1-1"))
+    assert len(exchange.requests) == (2 if status == 429 else 1)
+
+
+@pytest.mark.parametrize("marks", [{"reduce_only": True}, {"reduces": True}, {}])
+async def test_an_order_that_only_reduces_may_use_what_a_new_one_may_not(
+    exchange: Any, entry: OrderEntry, marks: dict[str, bool]
+) -> None:
+    exchange.answers["POST", "/api/v3/order"] = answering(accepted())
+    entry.limits.configure([("REQUEST_WEIGHT", "DAY", 1, 100)])
+    await entry.limits.take(RequestClass.QUERY, 75)
+    for _ in range(15):
+        await entry.limits.take(RequestClass.NEW)
+    if marks:
+        await send(entry, new_order(**marks))
+    else:
+        with pytest.raises(RateLimited):
+            await send(entry, new_order())
+    assert len(exchange.requests) == (1 if marks else 0)
 
 
 async def test_a_wrong_timestamp_is_a_refusal_and_asks_for_the_time(exchange: Any, entry: OrderEntry) -> None:
@@ -338,10 +361,10 @@ async def test_connections_that_the_venue_closed_are_replaced(exchange: Any, ent
 
 async def test_idle_connections_are_kept_warm(exchange: Any, entry: OrderEntry) -> None:
     now_s = asyncio.get_running_loop().time()
-    entry.keep_warm(now_s)
+    await entry.keep_warm(now_s)
     assert exchange.requests == []
     for _ in range(4):
-        entry.keep_warm(now_s + 3600)
+        await entry.keep_warm(now_s + 3600)
         await asyncio.sleep(0.05)
     assert exchange.count("GET", "/api/v3/ping") == 4
     assert entry.pool.idle == 4

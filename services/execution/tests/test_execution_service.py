@@ -76,7 +76,7 @@ async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 10.
 
 @asynccontextmanager
 async def running(database: Database, venue: ScriptedVenue, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    monkeypatch.setattr(service, "execution_client_of", lambda _: venue)
+    monkeypatch.setattr(service, "execution_client_of", lambda *_: venue)
     async with (
         service_context("execution", ServiceKind.ORDER_PATH, FAST, database) as context,
         running_service(service.SERVICE, context),

@@ -190,7 +190,7 @@ class ExecutionEngine:
         self._emit(order, events.OrderInitialized, **_terms(order))
         order.move(OrderStatus.SUBMITTED)
         self._emit(order, events.OrderSubmitted)
-        self._plan.submits.append(_new_order(order))
+        self._plan.submits.append(_new_order(order, reduces=self.risk.reduces(order)))
 
     def _check(self, order: Order, command: SubmitOrder) -> None:
         if self.not_ready_reason is not None:
@@ -531,7 +531,7 @@ def _terms(order: Order) -> dict[str, Any]:
     }
 
 
-def _new_order(order: Order) -> NewOrder:
+def _new_order(order: Order, *, reduces: bool) -> NewOrder:
     return NewOrder(
         client_order_id=order.client_order_id,
         instrument_id=order.instrument_id,
@@ -543,4 +543,5 @@ def _new_order(order: Order) -> NewOrder:
         trigger_price=order.trigger_price,
         post_only=order.post_only,
         reduce_only=order.reduce_only,
+        reduces=reduces,
     )

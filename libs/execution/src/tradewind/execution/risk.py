@@ -157,12 +157,18 @@ class RiskChecks:
             raise Denial(DenyCode.TRADING_HALTED, value=state)
         if state is TradingState.ACTIVE and not order.reduce_only:
             return
-        position = self._ledger.positions.get((order.strategy_id, order.instrument_id))
-        held = position.signed_size if position else 0
-        reduces = held * order.side.sign < 0 and order.size <= abs(held)
-        if not reduces:
+        if not self.reduces(order):
             code = DenyCode.TRADING_REDUCING if state is TradingState.REDUCING else DenyCode.REDUCE_ONLY_WOULD_INCREASE
-            raise Denial(code, limit=abs(held), value=order.size)
+            raise Denial(code, limit=abs(self._held(order)), value=order.size)
+
+    def reduces(self, order: Order) -> bool:
+        """Whether an order can only make its strategy's position smaller, as the position is now."""
+        held = self._held(order)
+        return held * order.side.sign < 0 and order.size <= abs(held)
+
+    def _held(self, order: Order) -> int:
+        position = self._ledger.positions.get((order.strategy_id, order.instrument_id))
+        return position.signed_size if position else 0
 
     def _check_counts(self, order: Order) -> None:
         limits = self.limits

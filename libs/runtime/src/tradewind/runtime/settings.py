@@ -58,6 +58,7 @@ class PlatformSettings(msgspec.Struct, frozen=True, kw_only=True):
     symbols: str = "BTCUSDT"
     venue_rest_url: str = "http://127.0.0.1:8081"
     venue_stream_url: str = "ws://127.0.0.1:8081"
+    venue_egress: str = "default"  # names the public address of this process; the venue counts weight by it
     venue_api_key: str = "demo-key"
     venue_api_secret: str = "demo-secret"  # noqa: S105 - the simulated venue's published demo secret
     live: Literal["yes", "no"] = "no"

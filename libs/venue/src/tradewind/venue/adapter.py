@@ -62,6 +62,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     trigger_price: int | None = None
     post_only: bool = False
     reduce_only: bool = False
+    reduces: bool = False  # as far as we know it can only make the position smaller, whatever was asked for
 
 
 class PreparedOrder(Protocol):

@@ -15,10 +15,17 @@ from tradewind.venue.binance.signing import RequestSigner, VenueClock
 
 
 def market_data_client(
-    *, venue: str, symbols: Sequence[str], rest_url: str, stream_url: str, options: FeedOptions | None = None
+    *,
+    venue: str,
+    symbols: Sequence[str],
+    rest_url: str,
+    stream_url: str,
+    options: FeedOptions | None = None,
+    limits: RateLimits | None = None,
 ) -> BinanceMarketDataClient:
     """A client of the public streams; it needs no key. Addresses are base URLs without a path of the API."""
-    return BinanceMarketDataClient(Venue(venue), symbols, BinanceRest(rest_url, RateLimits()), stream_url, options)
+    rest = BinanceRest(rest_url, limits or RateLimits())
+    return BinanceMarketDataClient(Venue(venue), symbols, rest, stream_url, options)
 
 
 def execution_client(
@@ -32,6 +39,7 @@ def execution_client(
     api_secret: str,
     answer_timeout_s: float = ANSWER_TIMEOUT_S,
     visibility_delay_s: float = VISIBILITY_DELAY_S,
+    limits: RateLimits | None = None,
 ) -> BinanceExecutionClient:
     """A client of one account, ``<venue>-<account>`` in our words.
 
@@ -41,7 +49,7 @@ def execution_client(
     if not (api_key.isascii() and api_key.isprintable() and api_key):
         raise ValueError("the venue's API key must be printable ASCII without line ends; check TRADEWIND_VENUE_API_KEY")
     account_id = AccountId(f"{venue}-{account}")
-    limits = RateLimits()
+    limits = limits or RateLimits()
     signer = RequestSigner(api_key, api_secret, VenueClock())
     rest = BinanceRest(rest_url, limits, signer)
     pool = ConnectionPool(HttpAddress.of(rest_url))

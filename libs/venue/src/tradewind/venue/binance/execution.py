@@ -15,8 +15,8 @@ from picows import WSError
 
 from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, Venue, VenueOrderId
 from tradewind.model.instruments import Instrument
-from tradewind.venue.adapter import NewOrder, PreparedOrder, VenueError, VenueRejected, VenueUnavailable
-from tradewind.venue.binance.account_queries import AccountQueries
+from tradewind.venue.adapter import NewOrder, PreparedOrder, RateLimited, VenueError, VenueRejected, VenueUnavailable
+from tradewind.venue.binance.account_queries import LISTEN_KEY_WEIGHT, AccountQueries
 from tradewind.venue.binance.backoff import Backoff
 from tradewind.venue.binance.http_connection import HttpAnswer
 from tradewind.venue.binance.order_entry import OrderEntry
@@ -32,6 +32,7 @@ from tradewind.venue.reports import (
     StreamInterrupted,
     StreamResumed,
 )
+from tradewind.venue.request_budget import RequestClass
 
 _log: Final = logging.getLogger(__name__)
 
@@ -186,14 +187,19 @@ class BinanceExecutionClient:
         if self._listen_key_lost:
             raise StreamBroken("the venue does not know the listen key any more")
         if now_s >= self._next_keep_alive_s:
-            self._keep_alive(now_s)
-        self._entry.keep_warm(now_s)
+            await self._keep_alive(now_s)
+        await self._entry.keep_warm(now_s)
         if self._entry.pool.missing > 0 and now_s >= self._next_refill_s:
             await self._refill(now_s)
         if self._entry.clock_is_off or now_s >= self._next_learn_s:
             await self._learn_time(now_s)
 
-    def _keep_alive(self, now_s: float) -> None:
+    async def _keep_alive(self, now_s: float) -> None:
+        try:
+            await self._entry.limits.take(RequestClass.QUERY, LISTEN_KEY_WEIGHT, patience_s=0.0)
+        except RateLimited:
+            self._next_keep_alive_s = now_s + UPKEEP_EVERY_S
+            return
         query = encode_query({"listenKey": self._listen_key})
         request = self._entry.request("PUT", LISTEN_KEY_PATH, query, signed=False)
         sent = self._entry.pool.fire(request, self._entry.answer_timeout_s, self._kept_alive)

@@ -29,11 +29,13 @@ class AnswerLost(ConnectionError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """Status, headers with lower-case names, and body."""
+    """Status, headers with lower-case names, body, and how long it took."""
 
     status: int
     headers: dict[str, str]
     body: bytes
+    elapsed_s: float = 0.0
+    """From the write of the request to the end of the answer."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class HttpConnection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._answer_bytes = 0
         self._body = bytearray()
+        self._written_s = 0.0
         self.idle_since_s = 0.0
         """When it became free, on the event loop's clock."""
 
@@ -91,7 +94,9 @@ class HttpConnection(asyncio.Protocol):
         """
         if self._transport is None or self._answer is not None or self._transport.is_closing():
             raise ConnectionUnusable("the connection is closed or busy")
-        self._answer = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._answer = loop.create_future()
+        self._written_s = loop.time()
         self._headers = {}
         self._answer_bytes = 0
         self._body.clear()
@@ -149,9 +154,10 @@ class HttpConnection(asyncio.Protocol):
         if status < 200 or self._answer is None:
             return  # 100 Continue and the like: the answer comes after it
         answer, self._answer = self._answer, None
-        if not answer.done():
-            answer.set_result(HttpAnswer(status, self._headers, bytes(self._body)))
         self.idle_since_s = asyncio.get_running_loop().time()
+        if not answer.done():
+            elapsed_s = self.idle_since_s - self._written_s
+            answer.set_result(HttpAnswer(status, self._headers, bytes(self._body), elapsed_s))
         if not self._parser.should_keep_alive():
             if self._transport is not None:
                 self._transport.close()

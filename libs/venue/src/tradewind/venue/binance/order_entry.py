@@ -28,6 +28,7 @@ from tradewind.venue.binance.rest import API_KEY_HEADER
 from tradewind.venue.binance.signing import RequestSigner, encode_query
 from tradewind.venue.binance.translation import answer_fills, order_status_report, wire_order_type, wire_time_in_force
 from tradewind.venue.reports import FillReport, OrderStatusReport
+from tradewind.venue.request_budget import PATIENCE_S, RequestClass
 
 ANSWER_TIMEOUT_S: Final = 5.0
 CONNECTION_WAIT_S: Final = 1.0
@@ -73,7 +74,8 @@ class OrderEntry:
         Raises:
             VenueRejected: the venue has no such order; nothing was sent.
         """
-        return BinancePreparedOrder(self, instrument, encode_query(_order_parameters(order, instrument)))
+        what = RequestClass.REDUCE if order.reduce_only or order.reduces else RequestClass.NEW
+        return BinancePreparedOrder(self, instrument, encode_query(_order_parameters(order, instrument)), what)
 
     async def cancel(self, instrument: Instrument, client_order_id: ClientOrderId) -> OrderStatusReport:
         """Cancel by our id.
@@ -83,13 +85,14 @@ class OrderEntry:
             VenueUnavailable: nothing was sent; RateLimited when it must wait.
             OutcomeUnknown: no answer in time.
         """
-        self.limits.take_cancel()
+        if not self.limits.take_now(RequestClass.CANCEL):
+            await self.limits.take(RequestClass.CANCEL)
         query = encode_query({"symbol": instrument.symbol, "origClientOrderId": client_order_id})
         connection = self.pool.take_now(urgent=True)
         if connection is None:
             connection = await self.pool.take(urgent=True, timeout_s=self._connection_wait_s)
         future = _start(connection, self.request("DELETE", ORDER_PATH, query, signed=True))
-        state = self._read(await self._answer(connection, future, "cancel"), "cancel")
+        state = self._read(await self._answer(connection, future, "cancel"), "cancel", RequestClass.CANCEL)
         return self._status_report(instrument, state)
 
     def request(self, method: str, path: str, query: str, *, signed: bool) -> bytes:
@@ -102,13 +105,17 @@ class OrderEntry:
         self, prepared: "BinancePreparedOrder", on_first_byte: Callable[[], None]
     ) -> list[OrderStatusReport | FillReport]:
         """Write a prepared order and await its answer; see ``PreparedOrder.send``."""
-        self.limits.take_order()
+        # All waiting before the first byte has one bound: the sender's lease was looked at before it.
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._connection_wait_s
+        if not self.limits.take_now(prepared.what):
+            await self.limits.take(prepared.what, patience_s=min(PATIENCE_S[prepared.what], self._connection_wait_s))
         connection = self.pool.take_now(urgent=False)
         if connection is None:
-            connection = await self.pool.take(urgent=False, timeout_s=self._connection_wait_s)
+            connection = await self.pool.take(urgent=False, timeout_s=until_s - loop.time())
         future = _start(connection, prepared.fresh_request())
         on_first_byte()
-        state = self._read(await self._answer(connection, future, "order"), "order")
+        state = self._read(await self._answer(connection, future, "order"), "order", prepared.what)
         instrument = prepared.instrument
         status = self._status_report(instrument, state)
         try:
@@ -116,19 +123,19 @@ class OrderEntry:
         except (KeyError, ValueError, ArithmeticError) as error:
             raise OutcomeUnknown(f"the fills in the answer cannot be read ({error}); ask for them") from error
 
-    def keep_warm(self, now_s: float) -> None:
+    async def keep_warm(self, now_s: float) -> None:
         """Ping the connection that was idle for longest, if that is too long. ``now_s`` is the event loop's clock."""
         if not self.pool.longest_idle(now_s - WARM_AFTER_S):
             return
         try:
-            self.limits.take_request(1)
+            await self.limits.take(RequestClass.QUERY, patience_s=0.0)
         except RateLimited:
             return
         self.pool.fire(self.request("GET", "/api/v3/ping", "", signed=False), self.answer_timeout_s, self._warmed)
 
     def _warmed(self, answer: HttpAnswer | None) -> None:
         if answer is not None:
-            self._observe(answer)
+            self._observe(answer, RequestClass.QUERY)
 
     async def _answer(self, connection: HttpConnection, future: "asyncio.Future[HttpAnswer]", what: str) -> HttpAnswer:
         try:
@@ -145,8 +152,8 @@ class OrderEntry:
         except AnswerLost as error:
             raise OutcomeUnknown(f"the answer to the {what} is lost: {error}; ask for the order's status") from error
 
-    def _read(self, answer: HttpAnswer, what: str) -> OrderState:
-        if (blocked_s := self._observe(answer)) is not None:
+    def _read(self, answer: HttpAnswer, what: str, request: RequestClass) -> OrderState:
+        if (blocked_s := self._observe(answer, request)) is not None:
             raise RateLimited(blocked_s)
         if answer.status != 200:
             raise self._refusal(answer)
@@ -155,10 +162,11 @@ class OrderEntry:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise OutcomeUnknown(f"the answer to the {what} cannot be read: {error}") from error
 
-    def _observe(self, answer: HttpAnswer) -> float | None:
-        self.limits.observe(answer.headers)
+    def _observe(self, answer: HttpAnswer, request: RequestClass) -> float | None:
+        self.limits.observe(answer.headers, answer.elapsed_s)
         if answer.status in (429, 418):
-            return self.limits.block(answer.headers.get("retry-after"))
+            everyone = answer.status == 418 or request is RequestClass.CANCEL
+            return self.limits.block(answer.headers.get("retry-after"), everyone=everyone)
         return None
 
     def _refusal(self, answer: HttpAnswer) -> VenueError:
@@ -177,10 +185,11 @@ class OrderEntry:
 class BinancePreparedOrder:
     """See ``PreparedOrder``. It can be sent once."""
 
-    __slots__ = ("_entry", "_query", "_request", "_sent", "_signed_ns", "instrument")
+    __slots__ = ("_entry", "_query", "_request", "_sent", "_signed_ns", "instrument", "what")
 
-    def __init__(self, entry: OrderEntry, instrument: Instrument, query: str) -> None:
+    def __init__(self, entry: OrderEntry, instrument: Instrument, query: str, what: RequestClass) -> None:
         self.instrument = instrument
+        self.what = what
         self._entry = entry
         self._query = query
         self._sent = False

@@ -21,6 +21,7 @@ from tradewind.venue.binance.instruments import instrument_of
 from tradewind.venue.binance.messages import ExchangeInfo, ServerTime
 from tradewind.venue.binance.rate_limits import RateLimits
 from tradewind.venue.binance.signing import RequestSigner, encode_query
+from tradewind.venue.request_budget import RequestClass
 
 T = TypeVar("T")
 
@@ -140,7 +141,7 @@ class BinanceRest:
     async def _request(
         self, method: str, path: str, parameters: Mapping[str, str | int], weight: int, *, signed: bool, keyed: bool
     ) -> bytes:
-        self.limits.take_request(weight)
+        await self.limits.take(RequestClass.QUERY, weight)
         query = encode_query(parameters)
         headers = {}
         if signed or keyed:
@@ -163,11 +164,14 @@ class BinanceRest:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=True)
         address = URL(url, encoded=True)
+        sent_s = time.monotonic()
         async with self._session.request(method, address, headers=headers, allow_redirects=False) as response:
             body = await self._read(response)
-            self.limits.observe(response.headers)
+            self.limits.observe(response.headers, time.monotonic() - sent_s)
             if response.status in (429, 418):
-                raise RateLimited(self.limits.block(response.headers.get("Retry-After")))
+                wait_s = self.limits.block(response.headers.get("Retry-After"), everyone=response.status == 418)
+                await self.limits.tell()
+                raise RateLimited(wait_s)
             if response.status != 200:
                 raise error_of(response.status, body, changes_orders=False)
             return body

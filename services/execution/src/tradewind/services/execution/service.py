@@ -4,7 +4,7 @@ import asyncio
 
 from tradewind.model.identifiers import AccountId
 from tradewind.runtime.service import Service, ServiceContext, ServiceKind
-from tradewind.runtime.venue_connecting import execution_client_of
+from tradewind.runtime.venue_connecting import execution_client_of, venue_limits
 from tradewind.services.execution.refusing import Carried, Refuser
 from tradewind.services.execution.session import Session
 from tradewind.services.execution.settings import Settings
@@ -20,17 +20,18 @@ async def run(context: ServiceContext) -> None:
     account_id = AccountId(f"{context.platform.venue}-{context.platform.account}")
     event_ids = EventIds()
     carried = Carried()
-    while True:
-        client = execution_client_of(context.platform)
-        try:
-            await Session(context, account_id, client, carried, event_ids).run()
-        except* _BEGIN_AGAIN as group:
-            reason = str(_first(group))
-            context.log.warning("order path begins again", reason=reason)
-            context.health.set_not_ready(reason)
-        finally:
-            await client.close()
-        await _wait_for_store(context, Refuser(context, account_id, carried, event_ids))
+    async with venue_limits(context, for_orders=True) as limits:
+        while True:
+            client = execution_client_of(context.platform, limits)
+            try:
+                await Session(context, account_id, client, carried, event_ids).run()
+            except* _BEGIN_AGAIN as group:
+                reason = str(_first(group))
+                context.log.warning("order path begins again", reason=reason)
+                context.health.set_not_ready(reason)
+            finally:
+                await client.close()
+            await _wait_for_store(context, Refuser(context, account_id, carried, event_ids))
 
 
 async def _wait_for_store(context: ServiceContext, refuser: Refuser) -> None:

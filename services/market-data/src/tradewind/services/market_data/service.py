@@ -13,6 +13,7 @@ from tradewind.model.identifiers import InstrumentId
 from tradewind.model.instruments import Instrument
 from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.service import Service, ServiceContext, ServiceKind
+from tradewind.runtime.venue_connecting import venue_limits
 from tradewind.runtime.waiting import until_there
 from tradewind.services.market_data.feeding import FeedClient, VenueFeed
 from tradewind.services.market_data.settings import MarketDataSettings
@@ -21,6 +22,7 @@ from tradewind.store.instruments import InstrumentNumberTaken, InstrumentReposit
 from tradewind.venue.adapter import VenueError
 from tradewind.venue.binance.connecting import market_data_client, symbols_of
 from tradewind.venue.binance.market_data import FeedOptions
+from tradewind.venue.binance.rate_limits import RateLimits
 from tradewind.wire.events import InstrumentDefined
 from tradewind.wire.messages import EventIds
 from tradewind.wire.topics import REF_INSTRUMENTS
@@ -32,13 +34,14 @@ async def run(context: ServiceContext) -> None:
     Raises:
         StartRefused: the venue does not know a symbol, or a setting has a wrong form.
     """
-    client = _client(context)
-    try:
-        instruments = await _instruments(context, client)
-        await _define(context, instruments)
-        await _feed(context, client, instruments)
-    finally:
-        await client.close()
+    async with venue_limits(context, for_orders=False) as limits:
+        client = _client(context, limits)
+        try:
+            instruments = await _instruments(context, client)
+            await _define(context, instruments)
+            await _feed(context, client, instruments)
+        finally:
+            await client.close()
 
 
 async def _feed(context: ServiceContext, client: FeedClient, instruments: Sequence[Instrument]) -> None:
@@ -62,7 +65,7 @@ async def _tick(feed: VenueFeed, interval_s: float) -> None:
         await feed.tick()
 
 
-def _client(context: ServiceContext) -> FeedClient:
+def _client(context: ServiceContext, limits: RateLimits) -> FeedClient:
     platform, settings = context.platform, context.settings
     try:
         return market_data_client(
@@ -71,6 +74,7 @@ def _client(context: ServiceContext) -> FeedClient:
             rest_url=platform.venue_rest_url,
             stream_url=platform.venue_stream_url,
             options=FeedOptions(stale_after_s=settings.stale_after_s),
+            limits=limits,
         )
     except ValueError as error:
         raise StartRefused(str(error)) from error
