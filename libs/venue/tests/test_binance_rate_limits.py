@@ -200,13 +200,13 @@ async def test_alone_it_uses_a_part_of_each_limit_and_cancels_all_of_it() -> Non
     for _ in range(int(90 * FALLBACK_SHARE)):
         await made.take(NEW)
     await refused(made, NEW)
-    assert budget.noted == (22, 22)
-    for _ in range(100 - 22):
+    assert budget.noted == (45, 45)
+    for _ in range(100 - 45):
         await made.take(CANCEL)
     await refused(made, CANCEL)
     budget.answer = 0.0
     await made.take(NEW)  # they are back, and it is they who count
-    assert budget.noted == (100, 22)
+    assert budget.noted == (100, 45)
 
 
 async def test_alone_it_never_takes_more_than_the_venue_counts_to_be_left() -> None:

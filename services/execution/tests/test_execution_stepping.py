@@ -90,7 +90,7 @@ async def desk(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    monkeypatch.setattr(service, "execution_client_of", lambda _: venue)
+    monkeypatch.setattr(service, "execution_client_of", lambda *_: venue)
     platform = PlatformSettings(lockstep="one,two", venue_rest_url=f"http://127.0.0.1:{runner.addresses[0][1]}")
     kind = ServiceKind.ORDER_PATH
     async with (

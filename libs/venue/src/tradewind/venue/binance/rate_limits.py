@@ -19,8 +19,8 @@ from typing import Final
 from tradewind.venue.adapter import RateLimited
 from tradewind.venue.request_budget import PATIENCE_S, RequestClass, SharedBudget, allowances
 
-FALLBACK_SHARE: Final = 0.25
-"""What a process uses of a limit while it does not know what the others use."""
+FALLBACK_SHARE: Final = 0.5
+"""What a process uses of a limit while it does not know what the others use: market-data and execution are two."""
 GUARD_S: Final = 0.5
 """A count that was made so near to the turn of a window may belong to either."""
 DEFAULT_RETRY_AFTER_S: Final = 5.0
