@@ -31,7 +31,7 @@ def api(status: int, body: bytes) -> Iterator[str]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            assert self.path == "/api/v1/health"
+            assert self.path in (("/api/v1/health", "/readyz") if status == 404 else ("/api/v1/health",))
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -5,16 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
-import sysconfig
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from command_kit import PATIENCE_S, Launcher, free_port
 
 from tradewind.store.testing import dsn_of
 
@@ -63,84 +61,11 @@ fake-blocker = fake_services:BLOCKER
 fake-brief = fake_services:BRIEF
 fake-port = fake_services:PORT
 """
-COMMAND = str(Path(sysconfig.get_path("scripts")) / "tradewind")
-PATIENCE_S = 30.0
-
-
-class Platform:
-    """One running command; what it wrote is read line by line."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self.process = process
-        self.lines: list[str] = []
-
-    def until(self, *wanted: str) -> None:
-        """Read until every wanted text was seen."""
-        missing = [text for text in wanted if not any(text in line for line in self.lines)]
-        assert self.process.stdout is not None
-        while missing:
-            line = self.process.stdout.readline()
-            assert line, f"ended without saying {missing}:\n{''.join(self.lines)}"
-            self.lines.append(line)
-            missing = [text for text in missing if text not in line]
-
-    def end(self) -> int:
-        """Read to the end; gives the exit code."""
-        output, _ = self.process.communicate(timeout=PATIENCE_S)
-        self.lines += output.splitlines(keepends=True)
-        return self.process.returncode
-
-    @property
-    def output(self) -> str:
-        return "".join(self.lines)
-
-
-class Launcher:
-    """Starts the command with fake services installed beside the real ones, in a session of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        site = folder / "site"
-        info = site / "fake_services-0.dist-info"
-        info.mkdir(parents=True)
-        (site / "fake_services.py").write_text(SERVICES)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-services\nVersion: 0\n")
-        (info / "entry_points.txt").write_text(ENTRY_POINTS)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("TRADEWIND_")}
-        self.environ = {**kept, "PYTHONPATH": str(site), "TRADEWIND_DATA_DIR": str(folder / "data")}
-
-    @contextmanager
-    def __call__(self, *arguments: str, **variables: str) -> Iterator[Platform]:
-        process = subprocess.Popen(
-            [COMMAND, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**self.environ, **variables},
-            start_new_session=True,
-        )
-        try:
-            yield Platform(process)
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.communicate(timeout=PATIENCE_S)
 
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Launcher:
-    return Launcher(tmp_path)
-
-
-@pytest.fixture
-def stores(database_dsn: str, redis_url: str) -> dict[str, str]:
-    return {"TRADEWIND_POSTGRES_DSN": database_dsn, "TRADEWIND_REDIS_URL": redis_url}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return Launcher(tmp_path, SERVICES, ENTRY_POINTS)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

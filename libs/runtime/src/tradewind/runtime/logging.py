@@ -4,10 +4,11 @@ Fields of every line: ``ts`` (ISO 8601, UTC), ``level``, ``service``, ``event``.
 are replaced. Lines of third-party libraries (standard logging) come out in the same form.
 """
 
+import contextlib
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, cast
 
 import structlog
@@ -40,7 +41,7 @@ def configure_logging(level: str = "info", log_format: str = "console") -> None:
             *_renderers(log_format),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=_StandardErrorLogger,
+        logger_factory=_LineLogger,
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -105,13 +106,33 @@ class RateLimitedLog:
         self._log.warning("repeated", kind=kind, count=self._counts.pop(kind))
 
 
-class _StandardErrorLogger:
-    """Writes to what ``sys.stderr`` is at that moment: the live status line replaces it while it is on."""
+def write_line(text: str) -> None:
+    """One line to where the log goes: what ``sys.stderr`` is at that moment, for the live status line replaces it."""
+    _sinks[-1](text + "\n")
 
+
+@contextlib.contextmanager
+def lines_go_to(sink: Callable[[str], None]) -> Iterator[None]:
+    """Give the log's lines, with their ends, to ``sink`` while the block runs."""
+    _sinks.append(sink)
+    try:
+        yield
+    finally:
+        _sinks.remove(sink)
+
+
+def _to_standard_error(text: str) -> None:
+    sys.stderr.write(text)
+
+
+_sinks: Final[list[Callable[[str], None]]] = [_to_standard_error]
+
+
+class _LineLogger:
     def __init__(self, *_args: Any) -> None: ...
 
     def msg(self, message: str) -> None:
-        sys.stderr.write(message + "\n")
+        write_line(message)
 
     debug = info = warning = error = critical = exception = fatal = log = failure = msg
 

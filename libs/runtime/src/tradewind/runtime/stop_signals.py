@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
 
+from tradewind.runtime.logging import write_line
+
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 AT_ONCE_EXIT_CODE: Final = 130
 STUCK_EXIT_CODE: Final = 70
@@ -45,9 +47,9 @@ def stop_signals(switch: StopSwitch, stop_budget_s: float) -> Iterator[None]:
             loop.remove_signal_handler(each)
             # A plain handler runs between two byte codes, so it works even while a service blocks the loop.
             signal.signal(each, _end_at_once)
-        name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
-        _say(f"{name}: stopping; once more ends at once")
         stuck.start()
+        name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+        write_line(f"\n{name}: stopping; once more ends at once")
         switch.pull()
 
     before = {number: signal.getsignal(number) for number in SIGNALS}
