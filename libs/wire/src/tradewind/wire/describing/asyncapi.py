@@ -36,8 +36,8 @@ PROMISES: Final[Mapping[Plane, str]] = {
 _DESCRIPTION: Final = f"""What the services of Tradewind tell each other over Kafka or RabbitMQ.
 
 A message is a msgpack map with a `type` field ({MESSAGE_CONTENT}), at most {MAX_MESSAGE_BYTES:,} bytes (a dead \
-letter {MAX_DEAD_LETTER_BYTES:,}). Its headers carry its type, its version and the publisher's time. A batch of market \
-data is the raw bytes of its {MARKET_RECORD.itemsize}-byte records ({BATCH_CONTENT}).
+letter {MAX_DEAD_LETTER_BYTES:,}). Its headers, ASCII text, carry its type, its version and the publisher's time. A batch \
+of market data is the raw bytes of its {MARKET_RECORD.itemsize}-byte records ({BATCH_CONTENT}).
 
 Prices and sizes are int64 mantissas at the instrument's precisions; money is a decimal written as text; times are \
 nanoseconds since the Unix epoch, UTC. The schemas describe the decoded map; in the examples bytes are base64."""
@@ -155,7 +155,7 @@ def _batch_message() -> dict[str, Any]:
         "title": MarketBatch.__name__,
         "description": paragraphs(MarketBatch.__doc__ or ""),
         "contentType": BATCH_CONTENT,
-        "headers": _headers(MarketBatch.__name__, 1),
+        "headers": _headers(MarketBatch.__name__, 1, venue={"type": "string", "description": "the venue"}),
         "payload": {"$ref": REF + "MarketRecords"},
         "bindings": {"kafka": _KEY_BINDING},
     }
@@ -167,16 +167,15 @@ _KEY_BINDING: Final = {
 }
 
 
-def _headers(name: str, version: int) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": ["type", "version", "ts"],
-        "properties": {
-            "type": {"type": "string", "const": name, "description": "the message's type"},
-            "version": {"type": "integer", "minimum": 1, "maximum": version, "description": "version of the type"},
-            "ts": {"type": "integer", "format": "int64", "description": "publisher's clock, ns since the epoch, UTC"},
-        },
+def _headers(name: str, version: int, **more: dict[str, Any]) -> dict[str, Any]:
+    clock = "publisher's clock, ns since the Unix epoch, UTC"
+    properties = {
+        "type": {"type": "string", "const": name, "description": "the message's type"},
+        "version": {"type": "string", "enum": [str(one + 1) for one in range(version)], "description": "its version"},
+        "ts": {"type": "string", "pattern": "^[0-9]{1,19}$", "description": clock},
+        **more,
     }
+    return {"type": "object", "required": list(properties), "properties": properties}
 
 
 def _records_schema() -> dict[str, Any]:
