@@ -14,6 +14,7 @@ from tradewind.wire.market_records import RecordKind
 from tradewind.wire.topics import FIXED_TOPICS, Topic, dead_letters_of, market_events
 
 _MAX_NEAR: Final = 4
+_MARKET_PREFIX: Final = market_events(Venue("")).name
 _VENUE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 TYPE_NAMES: Final = (MarketBatch.__name__, *MESSAGE_TYPES, *RecordKind.__members__)
@@ -47,6 +48,16 @@ def named_topics(names: Sequence[str], known: Mapping[str, Topic]) -> list[Topic
     return [known[name] for name in dict.fromkeys(names)]
 
 
+def check_names(names: Iterable[str], venue: str) -> None:
+    """Refuse a wrong name before any broker is asked. Which venues have market data only a broker knows.
+
+    Raises:
+        UnknownTopic: there can be no such topic.
+    """
+    known = with_dead_letters(topics_of([venue]))
+    named_topics([name for name in names if not name.startswith(_MARKET_PREFIX)], known)
+
+
 def checked_type(name: str | None) -> str | None:
     """A name that ``--type`` takes.
 
@@ -59,6 +70,7 @@ def checked_type(name: str | None) -> str | None:
 
 
 def _near(name: str, names: Sequence[str]) -> str:
-    if near := difflib.get_close_matches(name, names, n=_MAX_NEAR, cutoff=0.5):
-        return f"near it: {', '.join(near)}"
+    lowered = {one.lower(): one for one in names}
+    if near := difflib.get_close_matches(name.lower(), lowered, n=_MAX_NEAR, cutoff=0.5):
+        return f"near it: {', '.join(lowered[one] for one in near)}"
     return f"there are: {', '.join(names)}"

@@ -103,7 +103,9 @@ def _amount(name: str, value: Any, instrument: Instrument | None) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, str):
         text = shown(value)
-        return text if text and _PLAIN.issuperset(text) else f'"{text}"'
+        if text and _PLAIN.issuperset(text):
+            return text
+        return '"' + text.replace('"', r"\"") + '"'
     if isinstance(value, bytes):
         rest = len(value) - _MAX_BYTES
         return f"{value[:_MAX_BYTES].hex(' ')}{f' …(+{rest} bytes)' if rest > 0 else ''}"
