@@ -36,8 +36,8 @@ PROMISES: Final[Mapping[Plane, str]] = {
 _DESCRIPTION: Final = f"""What the services of Tradewind tell each other over Kafka or RabbitMQ.
 
 A message is a msgpack map with a `type` field ({MESSAGE_CONTENT}), at most {MAX_MESSAGE_BYTES:,} bytes (a dead \
-letter {MAX_DEAD_LETTER_BYTES:,}). Its headers, ASCII text, carry its type, its version and the publisher's time. A batch \
-of market data is the raw bytes of its {MARKET_RECORD.itemsize}-byte records ({BATCH_CONTENT}).
+letter {MAX_DEAD_LETTER_BYTES:,}). Its headers, ASCII text, carry its type, its version and the publisher's time. A \
+batch of market data is the raw bytes of its {MARKET_RECORD.itemsize}-byte records ({BATCH_CONTENT}).
 
 Prices and sizes are int64 mantissas at the instrument's precisions; money is a decimal written as text; times are \
 nanoseconds since the Unix epoch, UTC. The schemas describe the decoded map; in the examples bytes are base64."""
