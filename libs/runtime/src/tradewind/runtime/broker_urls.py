@@ -9,6 +9,8 @@ from tradewind.runtime.settings import PREFIX, PlatformSettings, names_secret
 BUS_VARIABLE: Final = f"{PREFIX}BUS_URL"
 MARKET_DATA_VARIABLE: Final = f"{PREFIX}MARKET_DATA_URL"
 ORDERS_VARIABLE: Final = f"{PREFIX}ORDERS_URL"
+DEFAULT_BROKER_URL: Final = "kafka://127.0.0.1:9092"
+"""Where processes meet when no setting says otherwise."""
 _HIDDEN: Final = "***"
 _TOPIC_PREFIX: Final = "prefix"
 

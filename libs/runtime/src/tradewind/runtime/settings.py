@@ -19,6 +19,7 @@ from tradewind.runtime.refusals import StartRefused
 S = TypeVar("S", bound=msgspec.Struct)
 
 PREFIX = "TRADEWIND_"
+FILE_SUFFIX = "_FILE"
 SECRET_WORDS = ("secret", "password", "passwd", "api_key", "apikey", "signature", "dsn")
 SECRET_URLS = ("bus_url", "data_url", "orders_url", "redis_url")
 """Addresses that may hold a password. Others, such as a page's, are shown."""
@@ -109,13 +110,13 @@ def service_prefix(service: str) -> str:
 
 
 def _value_of(name: str, variables: Mapping[str, str]) -> str | None:
-    if path := variables.get(f"{name}_FILE"):
+    if path := variables.get(name + FILE_SUFFIX):
         try:
             return Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise SettingsError(f"{name}_FILE={path!r} cannot be read: {error.strerror}") from error
+            raise SettingsError(f"{name}{FILE_SUFFIX}={path!r} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
-            raise SettingsError(f"{name}_FILE={path!r} cannot be read: it holds no UTF-8 text") from error
+            raise SettingsError(f"{name}{FILE_SUFFIX}={path!r} cannot be read: it holds no UTF-8 text") from error
     return variables.get(name)
 
 

@@ -10,31 +10,37 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from tradewind.runtime.bus_watching import LAG
 from tradewind.runtime.demo.commit_probe import commit_probe
 from tradewind.runtime.demo.options import DemoOptions
 from tradewind.runtime.demo.reporting import RunTimes, make_report, to_json
 from tradewind.runtime.demo.venue_progress import VenueProgress, VenueStatus
-from tradewind.runtime.health import ServiceState, process_health
-from tradewind.runtime.metrics import LatencyRecorder, process_metrics
+from tradewind.runtime.health import ServiceState, kind_word
+from tradewind.runtime.metrics import LatencyRecorder
+from tradewind.runtime.platform_view import PlatformView
 from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.service import ServiceKind
 from tradewind.runtime.supervising import SharedResources, Supervisor
 
-_POLL_S: Final = 0.05
 _VENUE_POLL_S: Final = 0.25
 _REST_TIMEOUT_S: Final = 30.0
-_STILL_NS: Final = 400_000_000
-"""Counters that others copy a few times a second must have had their turn."""
+_MARKET_COUNTERS: Final = ("market_records", "recorder_received_trades", "recorder_written_records")
+_ORDER_COUNTERS: Final = ("order_commands", "orders_sent", "fills")
+_SHOWN_DIGITS: Final = 16
+_BACKLOGS: Final = ("recorder_backlog", LAG)
 
 Say = Callable[[str], None]
 
 
 class Driver:
-    """One demo, from the first ready service to the report."""
+    """One demo, from the first ready service to the report. ``view`` sees the services, wherever they run."""
 
-    def __init__(self, options: DemoOptions, shared: SharedResources, say: Say, page: str | None) -> None:
+    def __init__(
+        self, options: DemoOptions, shared: SharedResources, view: PlatformView, say: Say, page: str | None
+    ) -> None:
         self._options = options
         self._shared = shared
+        self._view = view
         self._say = say
         self._page = page
         self._venue = VenueProgress(shared.platform.venue_rest_url)
@@ -50,7 +56,7 @@ class Driver:
         began_s = time.monotonic()
         # The feed is ready only when its books are, and a held replay has no books to show yet.
         await self._until_ready(but_not=ServiceKind.FEED if self._options.replay else None)
-        self._say(f"All {len(process_health)} services are up after {time.monotonic() - began_s:.1f} s.")
+        self._say(f"All {len(self._view.rows())} services are up after {time.monotonic() - began_s:.1f} s.")
         if self._page is not None:
             self._say(f"Tradewind is at {self._page} (Ctrl-C ends it)")
         if self._options.replay is not None:
@@ -72,9 +78,9 @@ class Driver:
             await self._venue.stop()
 
     async def _until_ready(self, but_not: ServiceKind | None) -> None:
-        left_out = but_not.name.lower().replace("_", "-") if but_not is not None else ""
-        while not all(row.state is ServiceState.READY for row in process_health.rows() if row.kind != left_out):
-            await asyncio.sleep(_POLL_S)
+        left_out = kind_word(but_not) if but_not is not None else ""
+        while not all(row.state is ServiceState.READY for row in self._view.rows() if row.kind != left_out):
+            await asyncio.sleep(self._view.poll_s)
 
     async def _until_ended(self) -> None:
         """A replay ends by itself; the venue's own flow does not."""
@@ -86,10 +92,10 @@ class Driver:
             raise RuntimeError("the driver needs its supervisor before it runs")
         if self._options.replay is not None:
             await self._until_ended()
-            await self._until_still(_market_counters)
-        drained_ns = int(process_metrics.total("recorder_last_write_ns"))
+            await self._until_still(_MARKET_COUNTERS)
+        drained_ns = int(self._view.total("recorder_last_write_ns"))
         await self.supervisor.stop_kind(ServiceKind.STRATEGY)
-        await self._until_still(_order_counters)
+        await self._until_still(_ORDER_COUNTERS)
         status = await self._venue.status()
         times = RunTimes(status.began_ns or self._began_ns, max(drained_ns, status.ended_ns))
         await self._report(status, times, bare_commit)
@@ -97,33 +103,28 @@ class Driver:
             raise StartRefused(f"capture {self._options.replay}: {status.error}")
 
     async def _report(self, status: VenueStatus, times: RunTimes, bare_commit: LatencyRecorder) -> None:
-        report = await make_report(self._shared.platform, self._shared.database, status, times, bare_commit)
+        report = await make_report(self._shared, self._view, status, times, bare_commit)
         self._say(_summary(report))
         if self._options.report is not None:
             self._options.report.write_bytes(to_json(report))
             self._say(f"Report: {self._options.report}")
 
-    async def _until_still(self, counters: Callable[[], tuple[float, ...]]) -> None:
-        """Until nothing has been counted for a while and the recorder's backlog is empty; bounded."""
+    async def _until_still(self, counters: tuple[str, ...]) -> None:
+        """Until nothing was counted for a while, and nothing waits on a bus or for the database; bounded."""
         deadline_s = time.monotonic() + _REST_TIMEOUT_S
-        last, since_ns = counters(), time.monotonic_ns()
+        last, since_s = await self._figures(counters), time.monotonic()
         while time.monotonic() < deadline_s:
-            await asyncio.sleep(_POLL_S)
-            now = counters()
-            if now != last or process_metrics.total("recorder_backlog"):
-                last, since_ns = now, time.monotonic_ns()
-            elif time.monotonic_ns() - since_ns > _STILL_NS:
+            await asyncio.sleep(self._view.poll_s)
+            now = await self._figures(counters + _BACKLOGS)
+            if now[: len(counters)] != last or any(now[len(counters) :]):
+                last, since_s = now[: len(counters)], time.monotonic()
+            elif time.monotonic() - since_s > self._view.still_s:
                 return
         self._say(f"The platform did not come to rest in {_REST_TIMEOUT_S:g} s; the report counts what is there.")
 
-
-def _market_counters() -> tuple[float, ...]:
-    names = ("market_records", "recorder_received_trades", "recorder_written_records")
-    return tuple(process_metrics.total(name) for name in names)
-
-
-def _order_counters() -> tuple[float, ...]:
-    return tuple(process_metrics.total(name) for name in ("order_commands", "orders_sent", "fills"))
+    async def _figures(self, names: tuple[str, ...]) -> tuple[float, ...]:
+        await self._view.refresh()
+        return tuple(self._view.total(name) for name in names)
 
 
 def _summary(report: dict[str, Any]) -> str:
@@ -132,6 +133,10 @@ def _summary(report: dict[str, Any]) -> str:
     shown = {name: report[name] for name in ("input", "book", "trades", "orders", "fills", "strategies", "db")}
     shown |= {"ledger": flags, "latency_us": report["latency_us"]}
     lines = [f"  {name:<11} {_words(value)}" for name, value in shown.items()]
+    lines.append(
+        f"  {'outcome':<11} orders {report['outcome']['orders']['sha256'][:_SHOWN_DIGITS]}, "
+        f"fills {report['outcome']['fills']['sha256'][:_SHOWN_DIGITS]}"
+    )
     lines.append(f"  {'speed':<11} {report['frames_per_s']:,.0f} frames/s, {report['wall_s']:.2f} s")
     return "\n".join(["What happened:", *lines])
 

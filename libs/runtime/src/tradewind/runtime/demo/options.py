@@ -1,22 +1,34 @@
 """What the user asked of a demo, checked, and the environment that makes the services do it."""
 
 import dataclasses
+import secrets
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from tradewind.runtime.broker_urls import (
+    BUS_VARIABLE,
+    DEFAULT_BROKER_URL,
+    MARKET_DATA_VARIABLE,
+    ORDERS_VARIABLE,
+    with_topic_prefix,
+)
 from tradewind.runtime.refusals import StartRefused
-from tradewind.runtime.settings import PREFIX, service_prefix
+from tradewind.runtime.service_registry import installed_names
+from tradewind.runtime.settings import FILE_SUFFIX, PREFIX, PlatformSettings, load_settings, service_prefix
 
 _API_PORT: Final = 8080
 _VENUE_PORT: Final = 8081
+_PREFIX_BYTES: Final = 4
+STRATEGY_PREFIX: Final = "strategy-"
 _ADDRESSES: Final = (f"{PREFIX}VENUE_REST_URL", f"{PREFIX}VENUE_STREAM_URL")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """``speed`` 0 means as fast as it goes; ``data_dir`` None the default folder, or a temporary one in a replay."""
+    """``speed`` 0 means as fast as it goes; ``data_dir`` None the default folder, or a temporary one in a replay;
+    ``bus`` None the one of the settings."""
 
     replay: Path | None
     speed: float
@@ -25,6 +37,9 @@ class DemoOptions:
     data_dir: Path | None
     report: Path | None
     seed: int | None
+    processes: bool = False
+    bus: str | None = None
+    lockstep: bool = False
 
 
 def parse_speed(text: str) -> float:
@@ -54,6 +69,8 @@ def check(options: DemoOptions, environ: Mapping[str, str]) -> None:
         raise StartRefused(f"--replay {options.replay}: there is no such file")
     if options.replay is None and options.speed != 1.0:
         raise StartRefused("--speed is for a replay: name a capture with --replay FILE")
+    if options.replay is None and options.lockstep:
+        raise StartRefused("--lockstep is for a replay: name a capture with --replay FILE")
     if options.duration_s is not None and options.duration_s <= 0:
         raise StartRefused(f"--duration {options.duration_s:g}: say how many seconds to run, more than 0")
     if options.report is not None and not options.report.absolute().parent.is_dir():
@@ -70,8 +87,30 @@ def environment(options: DemoOptions, data_dir: Path, environ: Mapping[str, str]
     """The variables that the demo adds. What the options ask for wins; the rest are defaults that the user may set.
 
     Raises:
-        StartRefused: a port of the user's is no number.
+        StartRefused: a port of the user's is no number, or a setting is wrong.
     """
+    return _bus_environment(options, environ) | _venue_environment(options, data_dir, environ)
+
+
+def _bus_environment(options: DemoOptions, environ: Mapping[str, str]) -> dict[str, str]:
+    """Where the planes are, under names of this run's own: a broker keeps what earlier runs have said."""
+    given = load_settings(PlatformSettings, environ=environ)
+    shared = options.bus or given.bus_url
+    if options.processes and not options.bus and not _is_set(BUS_VARIABLE, environ):
+        shared = DEFAULT_BROKER_URL
+    urls = {BUS_VARIABLE: shared, MARKET_DATA_VARIABLE: given.market_data_url, ORDERS_VARIABLE: given.orders_url}
+    if options.bus:
+        urls |= {MARKET_DATA_VARIABLE: "", ORDERS_VARIABLE: ""}
+    prefix = f"demo-{secrets.token_hex(_PREFIX_BYTES)}."
+    found = {name: with_topic_prefix(url, prefix) if url else "" for name, url in urls.items()}
+    return found | {name + FILE_SUFFIX: "" for name in found}
+
+
+def _is_set(name: str, environ: Mapping[str, str]) -> bool:
+    return bool(environ.get(name) or environ.get(name + FILE_SUFFIX))
+
+
+def _venue_environment(options: DemoOptions, data_dir: Path, environ: Mapping[str, str]) -> dict[str, str]:
     venue, api_name = service_prefix("sim-venue"), f"{service_prefix('api')}PORT"
     venue_port = _own_port(f"{venue}PORT", environ) or free_port(_VENUE_PORT)
     asked = {
@@ -93,6 +132,9 @@ def environment(options: DemoOptions, data_dir: Path, environ: Mapping[str, str]
     else:
         # What a large account pays: at the retail rate the example strategies would show little but fees.
         defaults |= {f"{venue}MAKER_FEE_RATE": "0", f"{venue}TAKER_FEE_RATE": "0.0001"}
+    if options.lockstep:
+        strategies = (name for name in installed_names() if name.startswith(STRATEGY_PREFIX))
+        asked[f"{PREFIX}LOCKSTEP"] = ",".join(name.removeprefix(STRATEGY_PREFIX) for name in strategies)
     if options.seed is not None:
         asked[f"{venue}SEED"] = str(options.seed)
     return asked | {name: value for name, value in defaults.items() if not environ.get(name)}

@@ -1,21 +1,24 @@
 """The report of a run. Every figure is counted by the code that did the work, or asked of the database or the venue."""
 
 import dataclasses
-import resource
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
 from tradewind.model.identifiers import AccountId
+from tradewind.runtime.demo.outcome import outcome_of
 from tradewind.runtime.demo.venue_progress import VenueStatus
-from tradewind.runtime.metrics import LatencyRecorder, ProcessMetrics, process_metrics
+from tradewind.runtime.metrics import LatencyRecorder
+from tradewind.runtime.platform_view import PlatformView
 from tradewind.runtime.settings import PlatformSettings
+from tradewind.runtime.supervising import SharedResources
 from tradewind.runtime.venue_connecting import execution_client_of
 from tradewind.store.database import Database
 from tradewind.store.order_store import OrderStore
 
 _NS: Final = 1_000_000_000
+_BYTES_PER_MB: Final = 1_048_576
 _LATENCIES: Final = ("receive_to_publish", "tick_to_command", "command_to_venue", "order_commit")
 
 
@@ -33,32 +36,28 @@ class RunTimes:
 
 
 async def make_report(
-    platform: PlatformSettings,
-    database: Database,
-    venue: VenueStatus,
-    times: RunTimes,
-    bare_commit: LatencyRecorder,
-    metrics: ProcessMetrics = process_metrics,
+    shared: SharedResources, view: PlatformView, venue: VenueStatus, times: RunTimes, bare_commit: LatencyRecorder
 ) -> dict[str, Any]:
-    """All figures of a run that has come to rest.
+    """All figures of a run that has come to rest. ``outcome`` is the part without times; see ``outcome.py``.
 
     Raises:
         DatabaseUnavailable, VenueError: a store or the venue could not be asked.
     """
-    frames, feed = venue.frames, "market-data"
-    unread = {name: int(metrics.total(f"input_{name}", service=feed)) for name in ("malformed", "unknown")}
+    total, frames, feed = view.total, venue.frames, "market-data"
+    unread = {name: int(total(f"input_{name}", service=feed)) for name in ("malformed", "unknown")}
+    latencies = {name: (await view.latency(name)).as_us() for name in _LATENCIES}
     return {
         "input": {"frames": frames, "malformed": venue.malformed, "feed": unread},
-        "book": {name: int(metrics.total(f"book_{name}")) for name in ("compared", "equal", "gaps")},
-        "trades": int(metrics.total("market_trades")),
-        "quotes": int(metrics.total("market_quotes")),
-        "records": int(metrics.total("market_records")),
-        "fills": int(metrics.total("fills")),
-        **await _from_database(database),
-        "ledger": await _ledger(platform, database),
-        "latency_us": {name: metrics.latency(name).as_us() for name in _LATENCIES}
-        | {"bare_commit": bare_commit.summary().as_us()},
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "book": {name: int(total(f"book_{name}")) for name in ("compared", "equal", "gaps")},
+        "trades": int(total("market_trades")),
+        "quotes": int(total("market_quotes")),
+        "records": int(total("market_records")),
+        "fills": int(total("fills")),
+        **await _from_database(shared.database),
+        "outcome": await outcome_of(shared.database),
+        "ledger": await _ledger(shared.platform, shared.database),
+        "latency_us": latencies | {"bare_commit": bare_commit.summary().as_us()},
+        "peak_rss_mb": round(view.peak_rss_bytes() / _BYTES_PER_MB, 1),
         "wall_s": round(times.wall_s, 3),
         "frames_per_s": round(frames / times.wall_s, 1),
     }

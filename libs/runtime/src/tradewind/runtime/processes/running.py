@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 from tradewind.bus.memory import MemoryBus
-from tradewind.runtime.broker_urls import BUS_VARIABLE, plane_urls
+from tradewind.runtime.broker_urls import BUS_VARIABLE, DEFAULT_BROKER_URL, plane_urls
 from tradewind.runtime.http_health import PORT_VARIABLE as HEALTH_PORT_VARIABLE
 from tradewind.runtime.listening_ports import check_ports
 from tradewind.runtime.process_running import load_platform_settings, run_process
@@ -22,18 +22,16 @@ from tradewind.runtime.processes.merged_log import MergedLog
 from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.service import NoSettings, Service
 from tradewind.runtime.service_running import health_endpoint, say
-from tradewind.runtime.settings import PREFIX, PlatformSettings
+from tradewind.runtime.settings import FILE_SUFFIX, PREFIX, PlatformSettings
 from tradewind.runtime.status_line import PlatformStatus
 from tradewind.runtime.stop_signals import StopSwitch
 from tradewind.runtime.stores_starting import Stores, open_stores
 from tradewind.runtime.supervising import SharedResources, Supervisor, load_service_settings
 from tradewind.runtime.venue_target import venue_target
 
-DEFAULT_BUS_URL: Final = "kafka://127.0.0.1:9092"
 STOP_BUDGET_S: Final = 30.0
 """From the first Ctrl-C to the end of the supervisor; less than what a cluster gives by default."""
 SERVICES_STOP_BUDGET_S: Final = 28.0
-_FILE: Final = "_FILE"
 _OF_ONE_PROCESS: Final = (HEALTH_PORT_VARIABLE, f"{PREFIX}LOG_FORMAT")
 
 
@@ -76,8 +74,8 @@ def run_as_processes(services: Mapping[str, Service]) -> int:
 
 def take_default_broker() -> None:
     """Without a setting, processes meet at Kafka on this machine."""
-    if not os.environ.get(BUS_VARIABLE) and not os.environ.get(BUS_VARIABLE + _FILE):
-        os.environ[BUS_VARIABLE] = DEFAULT_BUS_URL
+    if not os.environ.get(BUS_VARIABLE) and not os.environ.get(BUS_VARIABLE + FILE_SUFFIX):
+        os.environ[BUS_VARIABLE] = DEFAULT_BROKER_URL
 
 
 def check_process_settings(platform: PlatformSettings, services: Mapping[str, Service]) -> None:
@@ -91,7 +89,7 @@ def check_process_settings(platform: PlatformSettings, services: Mapping[str, Se
         if broker.is_memory:
             raise StartRefused(
                 f"{broker.variable} is memory://, which no other process can reach; set it to a broker such as "
-                f"{DEFAULT_BUS_URL} or amqp://127.0.0.1:5672, or leave --processes away"
+                f"{DEFAULT_BROKER_URL} or amqp://127.0.0.1:5672, or leave --processes away"
             )
     check_ports(settings, platform.host)
 
@@ -122,7 +120,7 @@ async def open_processes(platform: PlatformSettings, services: Mapping[str, Serv
 
 def child_environment(platform: PlatformSettings, stores: Stores, log_format: str) -> dict[str, str]:
     """Our own environment, with the stores that we have started and without what is for one process alone."""
-    found = {name: value for name, value in os.environ.items() if name.removesuffix(_FILE) not in _OF_ONE_PROCESS}
+    found = {name: value for name, value in os.environ.items() if name.removesuffix(FILE_SUFFIX) not in _OF_ONE_PROCESS}
     found[f"{PREFIX}LOG_FORMAT"] = log_format
     embedded = {
         f"{PREFIX}POSTGRES_DSN": "" if platform.postgres_dsn else stores.postgres_dsn,
@@ -130,6 +128,6 @@ def child_environment(platform: PlatformSettings, stores: Stores, log_format: st
     }
     for name, address in embedded.items():
         if address:
-            found.pop(name + _FILE, None)
+            found.pop(name + FILE_SUFFIX, None)
             found[name] = address
     return found
