@@ -11,7 +11,6 @@ import collections
 import itertools
 import time
 from collections.abc import Iterator
-from typing import Final
 
 from tradewind.bus.interface import (
     BusClosed,
@@ -23,13 +22,10 @@ from tradewind.bus.interface import (
     SubscriptionStatistics,
     TopicDescription,
 )
+from tradewind.bus.market_queue import record_count, with_gap
 from tradewind.bus.memory_subscriptions import DeadLetterPublish, MemorySubscription
 from tradewind.bus.partitions import partition_of
-from tradewind.wire.market_batches import MarketBatch
-from tradewind.wire.market_records import RecordFlag, read_only
 from tradewind.wire.topics import Topic
-
-_GAP: Final = int(RecordFlag.GAP)
 
 
 class MarketChannel:
@@ -137,12 +133,11 @@ class MarketSubscription(MemorySubscription):
         if self._gap and taken:
             self._gap = False
             self._gaps += 1
-            taken[0] = _with_gap(taken[0])
+            taken[0] = with_gap(taken[0])
         return taken
 
     def _drop_oldest(self) -> None:
-        payload = self._queue.popleft().payload
-        self._dropped_records += len(payload.records) if isinstance(payload, MarketBatch) else 1
+        self._dropped_records += record_count(self._queue.popleft().payload)
         self._gap = True
 
     def _commit(self) -> None:
@@ -154,14 +149,3 @@ class MarketSubscription(MemorySubscription):
 
     def _lag(self) -> int:
         return len(self._queue)
-
-
-def _with_gap(delivery: Delivery) -> Delivery:
-    # A copy, because the other subscribers share this delivery and have lost nothing.
-    payload = delivery.payload
-    if not isinstance(payload, MarketBatch):
-        return delivery
-    records = payload.records.copy()
-    records["flags"][0] |= _GAP
-    marked = MarketBatch(payload.venue, read_only(records))
-    return Delivery(delivery.topic, delivery.partition, delivery.offset, delivery.key, marked, delivery.ts_publish)
