@@ -6,10 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
-
 from tradewind.runtime.health import ServiceState
 from tradewind.runtime.logging import get_logger
 from tradewind.runtime.platform_view import OwnProcessView, PlatformView
@@ -72,6 +68,11 @@ async def show_status(line: Callable[[], str]) -> None:
 
 
 async def _show_live(line: Callable[[], str]) -> None:
+    # Imported late: a process without a terminal needs none of it.
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
     # Log lines that go to a file must stay there; only a terminal shares its place with the live line.
     with Live(
         console=Console(), auto_refresh=False, transient=True, redirect_stdout=True, redirect_stderr=sys.stderr.isatty()

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
@@ -20,9 +20,11 @@ from tradewind.runtime.supervised import is_supervised
 from tradewind.runtime.tasks import TaskNursery
 from tradewind.runtime.waiting import until_there
 from tradewind.store.database import Database
-from tradewind.store.embedded import EmbeddedServerError, EmbeddedServers
 from tradewind.store.last_values import LastValues
 from tradewind.store.migrations import MigrationError, migrate
+
+if TYPE_CHECKING:
+    from tradewind.store.embedded import EmbeddedServerError, EmbeddedServers
 
 _CLOSE_TIMEOUT_S: Final = 0.5  # its part of what the stop budget leaves to the stores
 _DSN: Final = f"{PREFIX}POSTGRES_DSN"
@@ -114,6 +116,9 @@ async def _embedded(platform: PlatformSettings, *, valkey: bool) -> AsyncIterato
     if own_dsn and (own_redis or not valkey):
         yield own_dsn, own_redis
         return
+    # Imported late: whoever is told where the stores are, each process of many, starts faster without.
+    from tradewind.store.embedded import EmbeddedServers
+
     servers = EmbeddedServers(
         platform.data_dir.expanduser(), postgres=not own_dsn, valkey=valkey and not own_redis, log=get_logger("stores")
     )
@@ -127,10 +132,11 @@ async def _embedded(platform: PlatformSettings, *, valkey: bool) -> AsyncIterato
             await servers.stop()
 
 
-async def _start_whole(servers: EmbeddedServers, nursery: TaskNursery) -> None:
+async def _start_whole(servers: "EmbeddedServers", nursery: TaskNursery) -> None:
     """Start the servers; when cancelled, let the start come to its end first, because its threads go on anyway."""
+    from tradewind.store.embedded import EmbeddedServerError
 
-    async def start() -> EmbeddedServerError | None:
+    async def start() -> "EmbeddedServerError | None":
         try:
             await servers.start()
         except EmbeddedServerError as error:

@@ -3,8 +3,6 @@
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from tradewind.runtime.service import Service
@@ -23,6 +21,9 @@ def services() -> None:
       tradewind services
     """
     # Imported late: the services' code takes most of a second, which --help and --version need not wait for.
+    from rich.console import Console
+    from rich.table import Table
+
     from tradewind.runtime.service_registry import load_services
 
     table = Table("service", "kind", "variables", box=None, pad_edge=False)

@@ -7,8 +7,6 @@ from typing import Annotated, Final
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from tradewind.runtime.refusals import StartRefused
 
@@ -51,6 +49,10 @@ def status(
       tradewind status --url http://127.0.0.1:9000
       tradewind status --url http://127.0.0.1:9100   (TRADEWIND_HEALTH_PORT of `tradewind up --processes`)
     """
+    # Imported late: every process of a service loads all commands.
+    from rich.console import Console
+    from rich.table import Table
+
     report = _report(url)
     table = Table("service", "kind", "state", "restarts", "reason", box=None, pad_edge=False)
     for row in report.services:
