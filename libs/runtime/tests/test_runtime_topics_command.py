@@ -21,6 +21,7 @@ from tradewind.runtime.refusals import StartRefused
 from tradewind.wire.topics import ORDERS_COMMANDS, ORDERS_EVENTS, REF_INSTRUMENTS, dead_letters_of, market_events
 
 RUNNER = CliRunner()
+Capture = pytest.CaptureFixture[str]
 
 
 class _LeftOpen(MemoryBus):
@@ -51,6 +52,13 @@ def publish(*sent: Callable[[], Awaitable[Any]]) -> None:
 
 def topics(*arguments: str) -> Any:
     return RUNNER.invoke(cli.build_app(), ["topics", *arguments])
+
+
+def tailed(capfd: Capture, *arguments: str) -> list[str]:
+    """The lines of `tail`, which writes past Python's standard output."""
+    result = topics("tail", *arguments)
+    assert result.exit_code == 0, result.exception
+    return capfd.readouterr().out.splitlines()
 
 
 def _filled_broker(bus: MemoryBus) -> None:
@@ -98,29 +106,26 @@ def test_list_knows_the_venues_of_all_instruments(broker: MemoryBus, monkeypatch
     assert rows["ref.instruments"]["compacted"] is True
 
 
-def test_tail_shows_messages_and_records_with_decimals(broker: MemoryBus) -> None:
+def test_tail_shows_messages_and_records_with_decimals(broker: MemoryBus, capfd: Capture) -> None:
     _filled_broker(broker)
-    result = topics("tail", "orders.events", "md.events.binance", "--from", "earliest", "--limit", "4")
-    assert result.exit_code == 0, result.exception
-    lines = result.output.splitlines()
+    lines = tailed(capfd, "orders.events", "md.events.binance", "--from", "earliest", "--limit", "4")
     assert len(lines) == 4
     assert [line for line in lines if "orders.events" in line and "price=61837.63" in line]
     assert len([line for line in lines if "BTCUSDT.BINANCE TRADE BUY 61837.63 x 1.50000" in line]) == 3
 
 
-def test_tail_of_dead_letters_shows_reason_and_message_without_harm(broker: MemoryBus) -> None:
+def test_tail_of_dead_letters_shows_reason_and_message_without_harm(broker: MemoryBus, capfd: Capture) -> None:
     _filled_broker(broker)
-    result = topics("tail", "orders.commands.dead-letter", "--from", "earliest", "--limit", "1")
-    [line] = result.output.splitlines()
+    [line] = tailed(capfd, "orders.commands.dead-letter", "--from", "earliest", "--limit", "1")
     assert r'reason="a\x1b[2J\x1b]0;title' in line
     assert "CancelAllOrders v1 account_id=BINANCE-main reason=drill" in line
     assert line.isprintable()
 
 
-def test_tail_as_json(broker: MemoryBus) -> None:
+def test_tail_as_json(broker: MemoryBus, capfd: Capture) -> None:
     _filled_broker(broker)
-    result = topics("tail", "md.events.binance", "--from", "0", "--type", "TRADE", "--limit", "1", "--json")
-    assert json.loads(result.output)["price"] == "61837.63"
+    [line] = tailed(capfd, "md.events.binance", "--from", "0", "--type", "TRADE", "--limit", "1", "--json")
+    assert json.loads(line)["price"] == "61837.63"
 
 
 def test_lag_by_group_and_partition(broker: MemoryBus) -> None:
@@ -170,14 +175,16 @@ def test_the_memory_bus_cannot_be_looked_at(arguments: list[str]) -> None:
     assert "set TRADEWIND_BUS_URL to the broker" in str(result.exception)
 
 
-def test_one_plane_is_shown_without_the_other(broker: MemoryBus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_plane_is_shown_without_the_other(
+    broker: MemoryBus, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
     _filled_broker(broker)
     monkeypatch.setenv("TRADEWIND_ORDERS_URL", "memory://")
     result = topics("list")
     assert result.exit_code == 0, result.exception
     assert "one plane is not shown: the bus is memory://" in result.stderr
     assert "orders.commands" not in result.stdout
-    lines = topics("tail", "md.events.binance", "--from", "earliest", "--limit", "3").stdout.splitlines()
+    lines = tailed(capfd, "md.events.binance", "--from", "earliest", "--limit", "3")
     assert "6183763m x 150000m" in lines[0]
     assert "memory://" in str(topics("tail", "orders.events").exception)
 

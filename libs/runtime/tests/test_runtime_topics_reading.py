@@ -4,6 +4,8 @@ import asyncio
 import gzip
 import io
 import json
+import os
+import select
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,46 +45,88 @@ async def bus() -> Any:
     await opened.close()
 
 
+class Written:
+    """A file that stands in for standard output."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("w+b", buffering=0)
+
+    def writer(self, limit: int | None = None, encoding: str = "utf-8") -> LineWriter:
+        return LineWriter(self.file.fileno(), limit, encoding)
+
+    @property
+    def lines(self) -> list[str]:
+        self.file.seek(0)
+        return self.file.read().decode().splitlines()
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Iterator[Written]:
+    written = Written(tmp_path / "output")
+    yield written
+    written.file.close()
+
+
 class TestWriting:
-    async def test_the_limit_counts_lines_over_all_calls(self) -> None:
-        stream = io.StringIO()
-        writer = LineWriter(stream, 3)
+    async def test_the_limit_counts_lines_over_all_calls(self, output: Written) -> None:
+        writer = output.writer(3)
         await writer.write(["a", "b"])
         with pytest.raises(LimitReached):
             await writer.write(iter(["c", "d"]))
-        assert stream.getvalue() == "a\nb\nc\n"
+        assert output.lines == ["a", "b", "c"]
 
-    async def test_many_lines_are_written_whole(self) -> None:
-        stream = io.StringIO()
-        await LineWriter(stream).write(str(number) for number in range(5_000))
-        assert stream.getvalue().splitlines() == [str(number) for number in range(5_000)]
+    async def test_many_lines_are_written_whole(self, output: Written) -> None:
+        await output.writer().write(str(number) for number in range(5_000))
+        assert output.lines == [str(number) for number in range(5_000)]
         with pytest.raises(LimitReached):
-            await LineWriter(stream, 2_500).write(str(number) for number in range(5_000))
-        assert len(stream.getvalue().splitlines()) == 7_500
+            await output.writer(2_500).write(str(number) for number in range(5_000))
+        assert len(output.lines) == 7_500
+
+    async def test_what_the_terminal_cannot_show_is_escaped(self, output: Written) -> None:
+        await output.writer(encoding="ascii").write(["Grüße"])
+        assert output.lines == [r"Gr\xfc\xdfe"]
 
     async def test_a_reader_that_has_left_ends_the_work(self) -> None:
-        class Gone(io.StringIO):
-            def flush(self) -> None:
-                raise BrokenPipeError
-
+        reading, writing = os.pipe()
+        os.close(reading)
         with pytest.raises(OutputClosed):
-            await LineWriter(Gone()).write(["a"])
+            await LineWriter(writing).write(["a"])
+        os.close(writing)
+
+    async def test_a_reader_that_does_not_read_stops_only_the_writer(self) -> None:
+        reading, writing = os.pipe()
+        lines = [f"{number:09}" for number in range(50_000)]
+        read = b""
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(LineWriter(writing).write(lines))
+            await asyncio.sleep(0.05)
+            assert not task.done()
+            while not task.done() or select.select((reading,), (), (), 0)[0]:
+                if select.select((reading,), (), (), 0)[0]:
+                    read += os.read(reading, 100_000)
+                await asyncio.sleep(0)
+        assert read.decode().splitlines() == lines
+        os.close(reading)
+        os.close(writing)
 
 
 def _said(_text: str) -> None: ...
 
 
 class TestTail:
+    @pytest.fixture(autouse=True)
+    def _keep(self, output: Written) -> None:
+        self.output = output
+
     async def _tail(
         self, bus: MemoryBus, topics: list[Topic], place: Place, limit: int, said: Any = _said
     ) -> list[str]:
-        stream = io.StringIO()
         instruments = KnownInstruments(bus)
         await instruments.read()
         shape = TextLines(instruments, Choice(), named=True)
         buses = dict.fromkeys(Plane, bus)
-        await tail(buses, topics, place, shape, instruments, LineWriter(stream, limit), said)
-        return stream.getvalue().splitlines()
+        await tail(buses, topics, place, shape, instruments, self.output.writer(limit), said)
+        return self.output.lines
 
     async def test_it_shows_what_is_there_and_what_comes(self, bus: MemoryBus) -> None:
         await bus.publish(ORDERS_COMMANDS, "a", cancel(1, "first"))

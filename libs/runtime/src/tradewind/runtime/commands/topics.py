@@ -99,7 +99,7 @@ def tail(
     from tradewind.runtime.topics.places import parse_place
     from tradewind.runtime.topics.tailing import tail as follow
     from tradewind.runtime.topics.text_lines import TextLines
-    from tradewind.runtime.topics.writing import LineWriter, standard_output
+    from tradewind.runtime.topics.writing import standard_output
 
     place = parse_place(begin, "--from")
     choice = Choice(key, checked_type(kind))
@@ -108,8 +108,7 @@ def tail(
         named = found.named(topics)
         text = TextLines(found.instruments, choice, named=len(named) > 1)
         shape = JsonLines(found.instruments, choice) if as_json else text
-        writer = LineWriter(standard_output(), limit)
-        await follow(found.buses, named, place, shape, found.instruments, writer, say)
+        await follow(found.buses, named, place, shape, found.instruments, standard_output(limit), say)
         return 0
 
     raise typer.Exit(look(topics, work, interrupted=0))

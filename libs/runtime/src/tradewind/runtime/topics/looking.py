@@ -16,7 +16,7 @@ from tradewind.runtime.topics.brokers import Buses, open_buses
 from tradewind.runtime.topics.instruments import KnownInstruments
 from tradewind.runtime.topics.known_topics import check_names, named_topics, topics_of, with_dead_letters
 from tradewind.runtime.topics.plain_text import shown
-from tradewind.runtime.topics.writing import OutputClosed, abandon_standard_output
+from tradewind.runtime.topics.writing import OutputClosed
 from tradewind.wire.topics import Plane, Topic
 
 INTERRUPTED_EXIT_CODE: Final = 130
@@ -70,7 +70,6 @@ def look(names: Collection[str], work: Work, *, interrupted: int) -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):
         return interrupted
     except OutputClosed:
-        abandon_standard_output()
         return 0
 
 

@@ -1,12 +1,15 @@
-"""Lines to standard output, for a reader that may be slow, full or gone."""
+"""Lines to standard output, for a reader that may be slow, stopped or gone."""
 
 import asyncio
 import os
+import select
 import sys
 from collections.abc import Iterable
-from typing import Final, TextIO
+from typing import Final
 
 _CHUNK_LINES: Final = 2_000
+_FULL_S: Final = 0.01
+_STANDARD_OUTPUT: Final = 1
 
 
 class OutputClosed(Exception):
@@ -18,18 +21,19 @@ class LimitReached(Exception):
 
 
 class LineWriter:
-    """Writes whole lines, in the order of the calls, at most ``limit`` of them.
+    """Writes whole lines to a file descriptor, in the order of the calls, at most ``limit`` of them.
 
-    The write itself is on a thread: a pipe that nobody empties must not stop the event loop, and with it Ctrl-C.
+    A pipe that nobody empties makes the caller wait, never the event loop: Ctrl-C must always come through.
     """
 
-    def __init__(self, stream: TextIO, limit: int | None = None) -> None:
-        self._stream = stream
+    def __init__(self, descriptor: int, limit: int | None = None, encoding: str = "utf-8") -> None:
+        self._descriptor = descriptor
         self._left = limit
+        self._encoding = encoding
         self._lock = asyncio.Lock()
 
     async def write(self, lines: Iterable[str]) -> None:
-        """Write and flush.
+        """Write lines; a character that the encoding does not have is escaped.
 
         Raises:
             LimitReached: these were the last ones.
@@ -48,29 +52,26 @@ class LineWriter:
 
     async def _flush(self, chunk: list[str]) -> None:
         if chunk:
-            await asyncio.to_thread(self._put, "\n".join(chunk) + "\n")
+            text = "\n".join(chunk) + "\n"
+            await self._put(text.encode(self._encoding, "backslashreplace"))
         if self._left is not None:
             self._left -= len(chunk)
             if self._left <= 0:
                 raise LimitReached
 
-    def _put(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except BrokenPipeError:
-            raise OutputClosed from None
+    async def _put(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            # A pipe that takes anything takes PIPE_BUF bytes at once, so this write does not wait.
+            while not select.select((), (self._descriptor,), (), 0)[1]:
+                await asyncio.sleep(_FULL_S)
+            try:
+                written = os.write(self._descriptor, left[: select.PIPE_BUF])
+            except BrokenPipeError:
+                raise OutputClosed from None
+            left = left[written:]
 
 
-def standard_output() -> TextIO:
-    """Standard output that takes any character, whatever the terminal's encoding."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    return sys.stdout
-
-
-def abandon_standard_output() -> None:
-    """After ``OutputClosed``: the interpreter flushes once more at its end, and that must not fail again."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def standard_output(limit: int | None) -> LineWriter:
+    """A writer of lines to the terminal, file or pipe that is this process's standard output."""
+    return LineWriter(_STANDARD_OUTPUT, limit, sys.stdout.encoding)
