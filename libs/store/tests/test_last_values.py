@@ -57,24 +57,23 @@ async def test_values_of_two_namespaces_do_not_meet(redis_url: str) -> None:
         assert await two.get("key") is None
 
 
-async def test_values_and_presence_expire(values: LastValues) -> None:
+async def test_values_expire(values: LastValues) -> None:
     await values.put("soon", 1, ttl_s=0.05)
     await values.put("later", 2, ttl_s=60)
-    await values.set_presence("recorder", "RUNNING", ttl_s=0.05)
-    await values.set_presence("execution", "READY", ttl_s=60)
-    await values.set_presence("execution", "RUNNING", ttl_s=60)
-    assert await values.presence() == {"recorder": "RUNNING", "execution": "RUNNING"}
     await asyncio.sleep(0.1)
     assert await values.get_many(["soon", "later"]) == {"later": 2}
-    assert await values.presence() == {"execution": "RUNNING"}
 
 
-async def test_expired_presence_is_removed_from_the_server(values: LastValues, redis_url: str) -> None:
-    await values.set_presence("gone", "RUNNING", ttl_s=0.01)
-    await asyncio.sleep(0.05)
-    await values.presence()
+@pytest.mark.parametrize("foreign", [b"\xc1", b"", b"\x91" * 100_000, b"\xa2\xff\xfe", b"\xc7\xff\xff"])
+async def test_a_value_that_somebody_else_wrote_is_counted_and_left_out(
+    values: LastValues, redis_url: str, foreign: bytes
+) -> None:
+    await values.put("ours", 1)
     async with redis.asyncio.from_url(redis_url) as client:
-        assert await client.hlen("tradewind:presence") == 0
+        await client.set("tradewind:theirs", foreign)
+        await client.rpush("tradewind:list", "x")
+    assert await values.get_many(["ours", "theirs", "list"]) == {"ours": 1}
+    assert values.counts.unreadable == 1
 
 
 async def test_wrong_values_are_the_callers_mistake(values: LastValues) -> None:
@@ -95,11 +94,9 @@ async def test_absent_from_the_start_every_call_says_so_and_none_raises() -> Non
         assert not await values.put_many({"a": 1}, ttl_s=5)
         assert await values.get("a") is None
         assert not await values.delete("a")
-        assert not await values.set_presence("x", "y", 1)
-        assert await values.presence() == {}
         assert not await values.ping()
         assert not values.available
-        assert values.counts.failed == 7
+        assert values.counts.failed == 5
         assert values.counts.written == 0
 
 

@@ -11,16 +11,23 @@ instead: the first needs the right to create databases, and the second loses all
 ``database``              the same, as an open ``Database``
 ``own_server``            a migrated PostgreSQL of this test alone, which it may stop and start
 ``redis_url``             URL of the test session's server, emptied before the test
+``any_redis_url``         the same twice: on our Valkey and on the machine's ``redis-server``
+``own_redis``             a server of this test alone, which it may stop and start; of both kinds too
 ========================  ===================================================================================
+
+A test whose component is missing is skipped with the reason (``missing``). ``TRADEWIND_TEST_REQUIRE`` makes that a
+failure: it is ``all``, or names of components separated by commas.
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -40,6 +47,14 @@ _TIMEOUT_S: Final = 30.0
 def dsn_of(dsn: str, database: str) -> str:
     """The same server, another database."""
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{database}"))
+
+
+def missing(component: str, reason: str) -> NoReturn:
+    """Skip the test for want of a component, or fail it where the component is required."""
+    required = {name.strip() for name in os.environ.get("TRADEWIND_TEST_REQUIRE", "").split(",")}
+    if required & {"all", component}:
+        pytest.fail(f"{reason} (TRADEWIND_TEST_REQUIRE asks for {component})", pytrace=False)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -111,22 +126,60 @@ def valkey_url() -> Iterator[str]:
     if given := os.environ.get("TRADEWIND_TEST_REDIS_URL"):
         yield given
         return
-    with tempfile.TemporaryDirectory(prefix="tradewind-test-") as folder:
-        path = Path(folder).resolve()
-        server = ValkeyServer(make_folder(path / "valkey"), socket_folder(path))
-        server.start()
-        try:
-            yield server.url
-        finally:
-            server.stop()
+    with _redis_server() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def machine_redis_url() -> Iterator[str]:
+    """URL of a server that is the machine's own ``redis-server``."""
+    with _redis_server(_machine_redis()) as server:
+        yield server.url
 
 
 @pytest.fixture
 async def redis_url(valkey_url: str) -> str:
     """URL of the session's Valkey, emptied."""
-    async with redis.asyncio.from_url(valkey_url, socket_timeout=_TIMEOUT_S) as client:
+    return await _emptied(valkey_url)
+
+
+@pytest.fixture(params=["valkey", "redis-server"])
+async def any_redis_url(request: pytest.FixtureRequest) -> str:
+    """URL of an emptied server, of both kinds in turn."""
+    name = "valkey_url" if request.param == "valkey" else "machine_redis_url"
+    return await _emptied(request.getfixturevalue(name))
+
+
+@pytest.fixture(params=["valkey", "redis-server"])
+def own_redis(request: pytest.FixtureRequest) -> Iterator[ValkeyServer]:
+    """A server that the test may stop and start, of both kinds in turn."""
+    with _redis_server(_machine_redis() if request.param == "redis-server" else None) as server:
+        yield server
+
+
+def _machine_redis() -> Path:
+    found = shutil.which("redis-server")
+    if found is None:
+        missing("redis", "there is no redis-server on this machine; install the package redis-server")
+    return Path(found)
+
+
+@contextlib.contextmanager
+def _redis_server(binary: Path | None = None) -> Iterator[ValkeyServer]:
+    with tempfile.TemporaryDirectory(prefix="tradewind-test-") as folder:
+        path = Path(folder).resolve()
+        server = ValkeyServer(make_folder(path / "valkey"), socket_folder(path), binary)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+async def _emptied(url: str) -> str:
+    async with redis.asyncio.from_url(url, socket_timeout=_TIMEOUT_S) as client:
         await client.flushall()
-    return valkey_url
+    return url
 
 
 async def _fresh_database(server_dsn: str, template: str) -> AsyncIterator[str]:

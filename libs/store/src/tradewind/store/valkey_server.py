@@ -31,8 +31,10 @@ class ValkeyServer:
 
     name: Final = "Valkey"
 
-    def __init__(self, folder: Path, sockets: Path) -> None:
+    def __init__(self, folder: Path, sockets: Path, binary: Path | None = None) -> None:
+        """``binary`` is another server of the same kind than the embedded one, such as a distribution's Redis."""
         self._folder = folder
+        self._server = binary
         self._socket = sockets / "valkey.sock"
         self._process: ServerProcess | None = None
         self._lock = threading.Lock()
@@ -69,7 +71,14 @@ class ValkeyServer:
                     self._socket.unlink(missing_ok=True)
             except OSError as error:
                 raise folder_error(self._folder, error) from error
-            arguments = [str(_binary()), "--dir", str(self._folder), "--unixsocket", str(self._socket), *_SETTINGS]
+            arguments = [
+                str(self._server or _binary()),
+                "--dir",
+                str(self._folder),
+                "--unixsocket",
+                str(self._socket),
+                *_SETTINGS,
+            ]
             process = ServerProcess(self.name, arguments, folder=self._folder, log=self._folder / "valkey.log")
             try:
                 process.wait_ready(self._answers, _START_TIMEOUT_S)
