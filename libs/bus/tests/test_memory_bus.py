@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 import pytest
-from bus_contract import (
-    BusContract,
+from bus_contract import BusContract
+from bus_contract_kit import (
     assert_quiet,
     batch,
     collect,
