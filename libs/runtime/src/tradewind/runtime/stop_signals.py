@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Final
 
 from tradewind.runtime.logging import write_line
+from tradewind.runtime.supervised import is_supervised
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 AT_ONCE_EXIT_CODE: Final = 130
@@ -48,8 +49,9 @@ def stop_signals(switch: StopSwitch, stop_budget_s: float) -> Iterator[None]:
             # A plain handler runs between two byte codes, so it works even while a service blocks the loop.
             signal.signal(each, _end_at_once)
         stuck.start()
-        name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
-        write_line(f"\n{name}: stopping; once more ends at once")
+        if not is_supervised():  # a supervisor that stops its processes has said so itself
+            name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+            write_line(f"\n{name}: stopping; once more ends at once")
         switch.pull()
 
     before = {number: signal.getsignal(number) for number in SIGNALS}

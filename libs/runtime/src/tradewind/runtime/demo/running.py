@@ -17,7 +17,7 @@ from tradewind.runtime.processes.running import STOP_BUDGET_S as PROCESSES_STOP_
 from tradewind.runtime.processes.running import check_process_settings, open_processes
 from tradewind.runtime.service import Service
 from tradewind.runtime.service_registry import load_services
-from tradewind.runtime.service_running import say
+from tradewind.runtime.service_running import health_endpoint, say
 from tradewind.runtime.settings import PREFIX, PlatformSettings
 from tradewind.runtime.status_line import PlatformStatus
 from tradewind.runtime.stop_signals import StopSwitch
@@ -47,7 +47,7 @@ def _run(options: DemoOptions) -> int:
     opened = _in_processes(platform, services) if options.processes else _in_this_process(platform, services)
 
     async def main(switch: StopSwitch) -> None:
-        async with opened as house:
+        async with opened as house, health_endpoint(platform):
             driver = Driver(options, house.shared, house.view, say, page)
             status = None if options.headless else PlatformStatus(house.view)
             supervisor = driver.supervisor = house.supervisor(status)
