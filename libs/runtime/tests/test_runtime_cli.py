@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,12 @@ from tradewind.runtime.service_registry import BrokenService, ServiceNotFound, l
 from tradewind.runtime.settings import load_settings, service_prefix
 
 RUNNER = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def _no_platform_of_the_tester(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TRADEWIND_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("TRADEWIND_REDIS_URL", raising=False)
 
 
 def invoke(*arguments: str) -> Any:
@@ -81,6 +88,7 @@ def test_status_prints_a_row_per_service_and_where_orders_go(state: str, http_st
     assert result.exit_code == code
     for text in ("execution", "order-path", state, "2", "lease lost", "Orders go to the simulated venue"):
         assert text in result.output
+    assert f"Only what {url} knows" in result.output.replace("\n", " ")
 
 
 @pytest.mark.parametrize(("status", "body"), [(404, b"no"), (200, b"<html>"), (200, b"{}"), (200, b'[{"name": 1}]')])

@@ -10,6 +10,7 @@ from tradewind.bus.connecting import connect
 from tradewind.bus.interface import Bus
 from tradewind.runtime.broker_urls import BrokerUrl, plane_urls
 from tradewind.runtime.logging import get_logger
+from tradewind.runtime.presence import telling_presence
 from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.settings import PlatformSettings
 from tradewind.runtime.stores_starting import open_stores
@@ -24,7 +25,11 @@ async def open_shared(platform: PlatformSettings) -> AsyncIterator[SharedResourc
     Raises:
         StartRefused: a URL has no meaning, or a store answers and refuses us.
     """
-    async with open_stores(platform) as stores, _open_buses(platform) as (market_bus, order_bus):
+    async with (
+        open_stores(platform) as stores,
+        _open_buses(platform) as (market_bus, order_bus),
+        telling_presence(stores.redis_url),
+    ):
         yield SharedResources(platform, market_bus, order_bus, stores.database, stores.last_values)
 
 

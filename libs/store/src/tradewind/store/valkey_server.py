@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from tradewind.store.data_dir import EmbeddedServerError, folder_error, make_folder
+from tradewind.store.data_dir import EmbeddedServerError, folder_error, make_folder, socket_folder
 from tradewind.store.server_process import ServerProcess, processes_in, stop_orphan
 
 _SETTINGS: Final = (
@@ -81,7 +81,7 @@ class ValkeyServer:
             ]
             process = ServerProcess(self.name, arguments, folder=self._folder, log=self._folder / "valkey.log")
             try:
-                process.wait_ready(self._answers, _START_TIMEOUT_S)
+                process.wait_ready(self.answers, _START_TIMEOUT_S)
             except EmbeddedServerError:
                 process.stop(_STOP)
                 raise
@@ -94,7 +94,8 @@ class ValkeyServer:
                 self._process.stop(_STOP)
                 self._process = None
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether a server, of this process or another, answers at the socket."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(_PING_TIMEOUT_S)
@@ -103,6 +104,14 @@ class ValkeyServer:
                 return connection.recv(64).startswith(b"+PONG")
         except OSError:
             return False
+
+
+def url_of_running(data_dir: Path) -> str | None:
+    """The URL of the embedded server of a data folder that somebody runs; None when nobody does."""
+    if not data_dir.is_dir():
+        return None
+    server = ValkeyServer(data_dir / "valkey", socket_folder(data_dir))
+    return server.url if server.answers() else None
 
 
 def _binary() -> Path:

@@ -1,20 +1,29 @@
-"""``tradewind status``: what a running platform says about itself."""
+"""``tradewind status``: what a running platform says about itself, wherever its processes run.
 
+The api service, or a health port, tells of its own process. Every process of the deployment tells of itself through
+Redis; without Redis only the first is shown, and that is said.
+"""
+
+import asyncio
 import urllib.error
 import urllib.request
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
 
 from tradewind.runtime.refusals import StartRefused
 
+if TYPE_CHECKING:
+    from tradewind.store.presence import PresenceSeen
+
 _TIMEOUT_S: Final = 3.0
 _HEALTH_PATHS: Final = ("/api/v1/health", "/readyz")
 """Of the api service, and of every health port."""
 _WHO: Final = "is it the api service of tradewind?"
 NOT_READY_EXIT_CODE: Final = 1
+_READY: Final = "ready"
 
 
 class _Row(msgspec.Struct):
@@ -43,6 +52,8 @@ def status(
 ) -> None:
     """Print the health of each service of a running platform. Leaves with 0 when all are ready, else with 1.
 
+    Processes that run elsewhere are found through Redis: TRADEWIND_REDIS_URL, or the one under TRADEWIND_DATA_DIR.
+
     \b
     Examples:
       tradewind status
@@ -51,18 +62,42 @@ def status(
     """
     # Imported late: every process of a service loads all commands.
     from rich.console import Console
-    from rich.table import Table
 
-    report = _report(url)
-    table = Table("service", "kind", "state", "restarts", "reason", box=None, pad_edge=False)
-    for row in report.services:
-        table.add_row(row.name, row.kind, row.state, str(row.restarts), row.reason)
-    console = Console()
+    from tradewind.runtime.status_tables import processes_table, services_table
+
+    console = Console(highlight=False, markup=False)
+    seen, why_none = _seen()
+    processes = seen.processes if seen is not None else ()
+    try:
+        report = _report(url)
+    except StartRefused as refusal:
+        if not processes:
+            raise
+        console.print(str(refusal))
+        report = _Report(ready=False, services=[])
     if report.destination:
         console.print(report.destination)
-    console.print(table)
-    if not report.ready:
+    if processes:
+        console.print(processes_table(processes))
+    else:
+        rows = [(row.name, row.kind, row.state, str(row.restarts), row.reason) for row in report.services]
+        console.print(services_table(rows))
+        console.print(f"Only what {url} knows: {why_none}")
+    if seen is not None and seen.unreadable:
+        console.print(f"{seen.unreadable} rows in Redis could not be read; tradewind did not write them")
+    if not report.ready or any(one.state != _READY for process in processes for one in process.services):
         raise typer.Exit(NOT_READY_EXIT_CODE)
+
+
+def _seen() -> "tuple[PresenceSeen | None, str]":
+    """Who tells of itself through Redis, and why that may be nobody."""
+    from tradewind.runtime.presence import NoRedis, processes_seen
+    from tradewind.runtime.settings import PlatformSettings, load_settings
+
+    try:
+        return asyncio.run(processes_seen(load_settings(PlatformSettings))), "no process has told of itself in Redis"
+    except NoRedis as error:
+        return None, str(error)
 
 
 def _report(url: str) -> _Report:
