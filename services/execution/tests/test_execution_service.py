@@ -267,7 +267,7 @@ async def journal_length(database: Database) -> int:
 
 async def order_events(database: Database) -> int:
     async with database.connection() as connection:
-        return int(await connection.fetchval("SELECT count(*) FROM order_events"))
+        return int(await connection.fetchval("SELECT count(*) FROM order_stories"))
 
 
 async def test_what_was_committed_and_not_published_is_published_at_the_start(

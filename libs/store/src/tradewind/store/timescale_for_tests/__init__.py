@@ -83,7 +83,9 @@ def running() -> Iterator[str]:
     """
     target = folder()
     if not _is_installed(target):
-        raise TimescaleMissing(f"{_PACKAGE} is not installed; run python -m tradewind.store.timescale_for_tests install")
+        raise TimescaleMissing(
+            f"{_PACKAGE} is not installed; run python -m tradewind.store.timescale_for_tests install"
+        )
     if (node := shutil.which("node")) is None:
         raise TimescaleMissing("node is not installed; install Node.js 20 or newer")
     # Beside the package, because Node looks for it from the script's own folder upwards.

@@ -48,7 +48,7 @@ WHERE account_id = $1 AND ($2::text IS NULL OR strategy_id = $2)
 ORDER BY ts_event DESC, trade_id LIMIT $5
 """
 _EVENTS: Final = """
-SELECT type, version, payload FROM order_events
+SELECT type, version, payload FROM order_stories
 WHERE account_id = $1 AND client_order_id = $2 ORDER BY sequence LIMIT $3
 """
 MAX_EVENTS: Final = 1_000

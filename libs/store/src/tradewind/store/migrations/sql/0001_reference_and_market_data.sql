@@ -46,23 +46,6 @@ CREATE TABLE equity (
     PRIMARY KEY (account_id, strategy_id, currency, ts)
 );
 
--- Hypertables where TimescaleDB can be had; plain tables with the same names and keys everywhere else. An extension that
--- is on disk and not preloaded ends the session, so the preload is looked at before it is created.
-DO $$
-BEGIN
-    IF current_setting('shared_preload_libraries') NOT LIKE '%timescaledb%'
-        OR NOT EXISTS (SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb') THEN
-        RETURN;
-    END IF;
-    CREATE EXTENSION IF NOT EXISTS timescaledb;
-    PERFORM create_hypertable('trades', by_range('ts', INTERVAL '1 day'), create_default_indexes => FALSE);
-    PERFORM create_hypertable('quotes', by_range('ts', INTERVAL '1 day'), create_default_indexes => FALSE);
-    PERFORM create_hypertable('equity', by_range('ts', INTERVAL '30 days'), create_default_indexes => FALSE);
-EXCEPTION WHEN insufficient_privilege OR undefined_function OR feature_not_supported THEN
-    RAISE NOTICE 'TimescaleDB is not used: %', SQLERRM;
-END
-$$;
-
 CREATE VIEW bars_1s AS
 SELECT instrument_number, date_bin('1 second', ts, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS ts,
        (array_agg(price ORDER BY ts_event, trade_id))[1] AS open, max(price) AS high, min(price) AS low,
