@@ -1,11 +1,11 @@
-"""Market records in and out of a real PostgreSQL: counts, duplicates, pairs, pages, candles, extreme values."""
+"""Market records in and out of PostgreSQL, with and without TimescaleDB: counts, duplicates, pairs, pages, candles."""
 
 from collections import defaultdict
 
 import numpy as np
 import pytest
 
-from tradewind.store import market_data
+from tradewind.store import market_writing
 from tradewind.store.database import Database
 from tradewind.store.market_data import Candle, MarketDataRepository, Trade, WrittenCounts
 from tradewind.store.page_limits import LARGEST_LIMIT
@@ -58,8 +58,8 @@ def as_trade(record: np.void) -> Trade:
 
 
 @pytest.fixture
-def repository(database: Database) -> MarketDataRepository:
-    return MarketDataRepository(database)
+def repository(either_database: Database) -> MarketDataRepository:
+    return MarketDataRepository(either_database)
 
 
 async def test_trades_come_back_as_they_went_in(repository: MarketDataRepository) -> None:
@@ -126,14 +126,14 @@ async def test_trades_between_the_sides_of_a_pair_do_not_part_them(repository: M
 async def test_other_kinds_are_ignored_and_counted(repository: MarketDataRepository) -> None:
     records = trade_records(9)
     records["kind"] = np.arange(9) + 1  # one of each kind
-    assert await repository.write(records) == WrittenCounts(trades=1, unpaired=1, ignored=7)
+    assert await repository.write(records) == WrittenCounts(trades=1, book=2, unpaired=1, ignored=5)
     assert await repository.write(empty_records(0)) == WrittenCounts()
 
 
 async def test_a_large_array_is_written_in_parts_that_split_no_pair(
     repository: MarketDataRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(market_data, "RECORDS_PER_COPY", 7)
+    monkeypatch.setattr(market_writing, "RECORDS_PER_COPY", 7)
     records = np.concatenate([trade_records(50), quote_records(50)])
     assert await repository.write(records) == WrittenCounts(trades=50, quotes=50)
 
@@ -210,15 +210,30 @@ async def test_the_limit_counts_intervals_not_candles(repository: MarketDataRepo
     assert len(await repository.candles(BTC, 60, limit=6)) == 4
 
 
-async def test_bar_views_say_the_same_as_candles(repository: MarketDataRepository, database: Database) -> None:
-    records = trade_records(1_000)
+@pytest.mark.parametrize(
+    ("view", "interval_s"), [("1s", 1), ("1m", 60), ("5m", 300), ("1h", 3_600), ("1d", 86_400)], ids=lambda value: value
+)
+async def test_bar_views_say_the_same_as_candles(
+    repository: MarketDataRepository, either_database: Database, view: str, interval_s: int
+) -> None:
+    records = np.concatenate([trade_records(1_000), trade_records(10, instrument=ETH)])
     await repository.write(records)
-    for view, interval_s in (("bars_1s", 1), ("bars_1m", 60)):
-        async with database.connection() as connection:
-            rows = await connection.fetch(
-                f"SELECT (extract(epoch FROM ts) * 1000000000)::bigint AS ts, open, high, low, close, volume, trades "
-                f"FROM {view} WHERE instrument_number = $1 ORDER BY ts",
-                BTC,
-            )
-        found = [Candle(**{**row, "volume": int(row["volume"])}) for row in rows]
-        assert found == expected_candles(records, interval_s)
+    async with either_database.connection() as connection:
+        rows = await connection.fetch(
+            f"SELECT (extract(epoch FROM ts) * 1000000000)::bigint AS ts, open, high, low, close, volume, trades "
+            f"FROM bars_{view} WHERE instrument_number = $1 ORDER BY ts",
+            BTC,
+        )
+    found = [Candle(**{**row, "volume": int(row["volume"])}) for row in rows]
+    assert found == expected_candles(records[:1_000], interval_s)
+    assert await repository.candles(BTC, interval_s, limit=LARGEST_LIMIT) == found
+
+
+async def test_candles_of_a_range_are_those_that_begin_in_it(repository: MarketDataRepository) -> None:
+    records = trade_records(2_000)
+    await repository.write(records)
+    minutes = expected_candles(records, 60)
+    start, end = minutes[2].ts - 30 * 10**9, minutes[5].ts + 1
+    assert await repository.candles(BTC, 60, start_ns=start, end_ns=end) == minutes[2:6]
+    assert await repository.candles(BTC, 60, start_ns=start, end_ns=end, limit=2) == minutes[4:6]
+    assert await repository.candles(BTC, 60, end_ns=minutes[0].ts) == []
