@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from tradewind.wire.market_records import RecordArray, RecordKind, RecordSide
 
-_HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-_TRAILER: Final = b"\xff\xff"
+COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+COPY_TRAILER: Final = b"\xff\xff"
 _POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 
 Column = tuple[str, str]
@@ -53,18 +53,18 @@ def copy_data(columns: tuple[Column, ...], values: Mapping[str, npt.NDArray[Any]
     for name, kind in columns:
         rows[f"{name} length"] = np.dtype(kind).itemsize
         rows[name] = values[name]
-    return b"".join((_HEADER, rows.tobytes(), _TRAILER))
+    return b"".join((COPY_HEADER, rows.tobytes(), COPY_TRAILER))
 
 
 def trade_values(records: RecordArray) -> dict[str, npt.NDArray[Any]]:
     """Columns of the TRADE records among ``records``."""
     trades = records[records["kind"] == RecordKind.TRADE]
     return {
-        "ts": _timestamps(trades),
+        "ts": timestamps(trades),
         "ts_event": trades["ts_event"],
         "ts_recv": trades["ts_recv"],
         "instrument_number": trades["instrument"],
-        "trade_id": _same_bits(trades["order_id"]),
+        "trade_id": same_bits(trades["order_id"]),
         "price": trades["price"],
         "size": trades["size"],
         "side": trades["side"],
@@ -86,11 +86,11 @@ def quote_values(records: RecordArray) -> tuple[dict[str, npt.NDArray[Any]], int
     )
     bids, asks = first[paired], second[paired]
     values = {
-        "ts": _timestamps(bids),
+        "ts": timestamps(bids),
         "ts_event": bids["ts_event"],
         "ts_recv": bids["ts_recv"],
         "instrument_number": bids["instrument"],
-        "sequence": _same_bits(bids["sequence"]),
+        "sequence": same_bits(bids["sequence"]),
         "bid_price": bids["price"],
         "bid_size": bids["size"],
         "ask_price": asks["price"],
@@ -99,13 +99,14 @@ def quote_values(records: RecordArray) -> tuple[dict[str, npt.NDArray[Any]], int
     return values, len(tops) - 2 * len(bids)
 
 
-def _timestamps(records: RecordArray) -> npt.NDArray[np.int64]:
+def timestamps(records: RecordArray) -> npt.NDArray[np.int64]:
+    """Values of a timestamptz column: ``ts_event`` cut to the microsecond."""
     microseconds: npt.NDArray[np.int64] = records["ts_event"] // 1_000 - _POSTGRES_EPOCH_US
     return microseconds
 
 
-def _same_bits(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    # bigint has no unsigned twin; ids above 2**63 come back the same through unsigned() below
+def same_bits(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Unsigned ids as bigint, which has no unsigned twin; those above 2**63 come back through ``unsigned``."""
     return numbers.astype(np.uint64).view(np.int64)
 
 

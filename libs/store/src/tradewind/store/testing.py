@@ -13,10 +13,16 @@ instead: the first needs the right to create databases, and the second loses all
 ``redis_url``             URL of the test session's server, emptied before the test
 ``any_redis_url``         the same twice: on our Valkey and on the machine's ``redis-server``
 ``own_redis``             a server of this test alone, which it may stop and start; of both kinds too
+``timescale_dsn``         DSN of a migrated database with TimescaleDB, of this test module alone
+``timescale_database``    the same, emptied, as an open ``Database`` of one connection
+``either_database``       the test runs twice: on ``database`` and on ``timescale_database``
 ========================  ===================================================================================
 
 A test whose component is missing is skipped with the reason (``missing``). ``TRADEWIND_TEST_REQUIRE`` makes that a
 failure: it is ``all``, or names of components separated by commas.
+
+TimescaleDB is the one of ``TRADEWIND_TEST_TIMESCALE_DSN``, which needs the right to create databases, or the one in
+WebAssembly of ``tradewind.store.timescale_for_tests``.
 """
 
 import asyncio
@@ -38,6 +44,7 @@ from tradewind.store.data_dir import make_folder, socket_folder
 from tradewind.store.database import Database
 from tradewind.store.migrations import migrate
 from tradewind.store.postgres_server import VOLATILE, PostgresServer
+from tradewind.store.timescale_for_tests import TimescaleMissing, running
 from tradewind.store.valkey_server import ValkeyServer
 
 _numbers: Final = itertools.count(1)
@@ -120,6 +127,41 @@ async def own_server() -> AsyncIterator[PostgresServer]:
             await asyncio.to_thread(server.stop)
 
 
+@pytest.fixture(scope="module")
+def timescale_dsn() -> Iterator[str]:
+    """DSN of a migrated database with TimescaleDB. A new server for each module: a fault of the one in WebAssembly
+    ends with its module."""
+    with contextlib.ExitStack() as stack:
+        if given := os.environ.get("TRADEWIND_TEST_TIMESCALE_DSN"):
+            name = f"test_{os.getpid()}_{next(_numbers)}"
+            asyncio.run(_execute(given, f'CREATE DATABASE "{name}"'))
+            stack.callback(lambda: asyncio.run(_execute(given, f'DROP DATABASE "{name}" WITH (FORCE)')))
+            dsn = dsn_of(given, name)
+        else:
+            try:
+                dsn = stack.enter_context(running())
+            except TimescaleMissing as error:
+                missing("timescaledb", str(error))
+        asyncio.run(_execute(dsn, "CREATE EXTENSION IF NOT EXISTS timescaledb"))
+        asyncio.run(_migrate(dsn))
+        yield dsn
+
+
+@pytest.fixture
+async def timescale_database(timescale_dsn: str) -> AsyncIterator[Database]:
+    """An open Database on TimescaleDB whose tables are empty."""
+    await _empty(timescale_dsn)
+    async with Database(timescale_dsn, application_name="tradewind-test", max_connections=1) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["postgresql", "timescaledb"])
+def either_database(request: pytest.FixtureRequest) -> Database:
+    """An open Database on empty tables, with and without TimescaleDB."""
+    opened: Database = request.getfixturevalue("database" if request.param == "postgresql" else "timescale_database")
+    return opened
+
+
 @pytest.fixture(scope="session")
 def valkey_url() -> Iterator[str]:
     """URL of the session's Valkey."""
@@ -189,6 +231,21 @@ async def _fresh_database(server_dsn: str, template: str) -> AsyncIterator[str]:
         yield dsn_of(server_dsn, name)
     finally:
         await _execute(server_dsn, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+async def _empty(dsn: str) -> None:
+    """Take all rows out of all tables but those that migrations fill, and out of the continuous aggregates."""
+    connection = await asyncpg.connect(dsn, timeout=_TIMEOUT_S, command_timeout=_TIMEOUT_S)
+    try:
+        tables = await connection.fetch(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
+            "AND tablename NOT IN ('alembic_version', 'storage_policies', 'audit')"
+        )
+        bars = await connection.fetch("SELECT view_name FROM timescaledb_information.continuous_aggregates")
+        for (name,) in [*tables, *bars]:
+            await connection.execute(f'TRUNCATE "{name}"')
+    finally:
+        await connection.close(timeout=_TIMEOUT_S)
 
 
 async def _execute(dsn: str, statement: str) -> None:

@@ -2,7 +2,7 @@
 
 It proves SQL, not concurrency: one backend serves all connections in turn, ``SET`` and temporary tables are shared, and
 no background job ever runs by itself (``CALL run_job(id)``). ``python -m tradewind.store.timescale_for_tests install``
-puts the locked npm package into the user's cache; a test process starts a server of its own and the server ends with it.
+puts the locked npm package into the user's cache; a test process starts a server of its own, which ends with it.
 """
 
 import contextlib
