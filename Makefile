@@ -27,8 +27,17 @@ demo: setup ## The whole platform in one process on this machine; the page's add
 	@$(BIN)/tradewind demo $(ARGS)
 
 .PHONY: test
-test: .venv/.dev ## All tests on real components
-	@$(BIN)/pytest $(ARGS)
+test: .venv/.dev ## All tests that need nothing installed: embedded PostgreSQL and Valkey, bus in memory
+	@$(BIN)/pytest -m "not brokers" $(ARGS)
+
+.PHONY: servers
+servers: .venv/.dev ## Fetch what `make test-brokers` runs against and no distribution packages: Kafka, TimescaleDB
+	@$(BIN)/python -m tradewind.bus.brokers install kafka
+	@$(BIN)/python -m tradewind.store.timescale_for_tests install
+
+.PHONY: test-brokers
+test-brokers: .venv/.dev ## Tests on Kafka, RabbitMQ, redis-server and TimescaleDB; what is missing is skipped with the reason
+	@$(BIN)/pytest -m brokers $(ARGS)
 
 .PHONY: check
 check: .venv/.dev ## Formatting, lint, strict types, import layers

@@ -1,3 +1,35 @@
-"""Fixtures that the tests of every package share: a real database and a real Redis, started when first asked for."""
+"""What the tests of every package share: real databases, Redis and brokers, each started when first asked for."""
 
-pytest_plugins = ["tradewind.store.testing", "tradewind.bus.brokers.kafka_testing"]
+from typing import Final
+
+import pytest
+
+pytest_plugins = [
+    "tradewind.store.testing",
+    "tradewind.bus.brokers.kafka_testing",
+]
+
+SERVERS: Final = frozenset(
+    {
+        "kafka_url",
+        "own_kafka",
+        "kafka_of",
+        "rabbitmq_url",
+        "own_rabbitmq",
+        "rabbitmq_of",
+        "timescale_dsn",
+        "timescaledb",
+        "machine_redis_url",
+        "redis-server",
+    }
+)
+"""Fixtures, and parameters of fixtures, that stand for a server which no package of ours brings."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need such a server: ``make test-brokers`` runs them."""
+    for item in items:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        wanted = {*getattr(item, "fixturenames", ()), *(value for value in parameters if isinstance(value, str))}
+        if SERVERS & wanted:
+            item.add_marker("brokers")
