@@ -144,7 +144,8 @@ def test_each_class_leaves_its_reserve_and_waits_as_long_as_it_is_told(
             assert before + weight > WEIGHT[1]
             assert answer.wait_ms == left_ms
         else:
-            assert left_ms <= answer.wait_ms <= left_ms + WEIGHT[0] + GUARD_MS
+            # Near a turn it is the window on the other side that may be full.
+            assert 0 < answer.wait_ms <= left_ms + WEIGHT[0] + GUARD_MS
         # Whoever waits so long, while nobody else comes, gets it.
         bucket.now_ms += answer.wait_ms
         assert bucket.step(priority, weight).granted
