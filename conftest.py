@@ -7,6 +7,7 @@ import pytest
 pytest_plugins = [
     "tradewind.store.testing",
     "tradewind.bus.brokers.kafka_testing",
+    "tradewind.bus.brokers.rabbitmq_testing",
 ]
 
 SERVERS: Final = frozenset(

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from tradewind.bus.brokers.broker_process import BrokerUnavailable
 from tradewind.bus.brokers.kafka_broker import KafkaBroker, archive_classes
 from tradewind.bus.brokers.kafka_install import ARCHIVE, install_kafka, kafka_home, kafka_version
+from tradewind.bus.brokers.rabbitmq_broker import RabbitMQBroker
 
 
 class Broker(Protocol):
@@ -33,7 +34,7 @@ def _install_kafka() -> None:
     print(f"Kafka {kafka_version()} {'is now' if fetched else 'was already'} in {home}")
 
 
-BROKERS: Final[dict[str, Callable[[Path], Broker]]] = {"kafka": KafkaBroker}
+BROKERS: Final[dict[str, Callable[[Path], Broker]]] = {"kafka": KafkaBroker, "rabbitmq": RabbitMQBroker}
 """Name -> what makes a broker in a folder."""
 INSTALLERS: Final[dict[str, Callable[[], None]]] = {"kafka": _install_kafka}
 """Name -> what fetches a broker that no distribution packages."""

@@ -19,7 +19,8 @@ _LOG_TAIL_BYTES: Final = 3_000
 _KILL_PATIENCE_S: Final = 10.0
 _PORTS: Final = range(15_000, 30_000)
 """Below every system's ephemeral ports: else a client that calls a stopped broker may be connected to itself."""
-_WATCHER: Final = 'read _; kill -9 -- "-$0"'
+_WATCHER: Final = 'read _; kill -9 "-$0"'
+"""Without ``--``, which the kill of Debian's sh does not know."""
 
 
 class BrokerUnavailable(RuntimeError):
