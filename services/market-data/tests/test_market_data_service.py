@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+import redis.asyncio
 
 from tradewind.bus.interface import Start, Subscription
 from tradewind.bus.memory import MemoryBus
@@ -17,6 +18,7 @@ from tradewind.services.market_data.service import SERVICE
 from tradewind.services.market_data.settings import MarketDataSettings
 from tradewind.store.database import Database
 from tradewind.store.instruments import InstrumentRepository
+from tradewind.store.valkey_server import ValkeyServer
 from tradewind.wire.events import FeedStatusChanged, InstrumentDefined
 from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.market_records import (
@@ -236,6 +238,28 @@ async def test_the_last_values_are_kept_for_late_joiners(exchange: Any, make_con
             "trade_side": "SELL",
             "ts_event": values["ts_event"],
         }
+        # The market is quiet from now on, and Redis forgets: the values are back all the same.
+        async with redis.asyncio.from_url(redis_url) as client, asyncio.timeout(20):
+            for _ in range(2):
+                await client.flushall()
+                while await context.last_values.get(key) != values:
+                    await asyncio.sleep(0.02)
+
+
+async def test_last_values_that_redis_did_not_take_come_when_it_is_back(
+    exchange: Any, make_context: Any, own_redis: ValkeyServer
+) -> None:
+    context = make_context(redis_url=own_redis.url)
+    async with running(context):
+        await asyncio.to_thread(own_redis.stop)
+        await exchange.depth(101, 101)
+        await exchange.trade(7, "10.40", buyer_is_maker=True)
+        async with asyncio.timeout(20):
+            while context.last_values.available:
+                await asyncio.sleep(0.02)
+            await asyncio.to_thread(own_redis.start)
+            while (await context.last_values.get(f"market:{BTC}") or {}).get("trade_price") != 1040:
+                await asyncio.sleep(0.02)
 
 
 async def test_instruments_are_registered_in_the_database(exchange: Any, make_context: Any, database: Database) -> None:

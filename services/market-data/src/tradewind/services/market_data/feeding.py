@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from prometheus_client import Counter
 
 MAX_RECENT_BATCHES: Final = 16_384
+WHOLE_EVERY_S: Final = 2.0
+"""A quiet instrument's last values are back so soon after Redis lost them."""
 _NS_PER_S: Final = 1_000_000_000
 
 
@@ -76,6 +78,7 @@ class VenueFeed:
         self._snapshot_interval_ns = int(settings.snapshot_interval_s * _NS_PER_S)
         self._event_ids = EventIds()
         self._last_seen = LastSeen(instruments)
+        self._next_whole_s = 0.0
         self._recent: collections.deque[RecordArray] = collections.deque(maxlen=MAX_RECENT_BATCHES)
         self._states: dict[InstrumentId, str] = dict.fromkeys(self._ids, "CONNECTING")
         self._published_records = 0
@@ -131,8 +134,7 @@ class VenueFeed:
             if not self._context.platform.lockstep:
                 # In lockstep nobody joins late, and the real time would show in the data.
                 self._maybe_snapshot(instrument_id)
-        if changed := self._last_seen.update(batches):
-            await self._context.last_values.put_many(changed)
+        await self._remember(self._last_seen.update(batches))
 
     def count(self) -> None:
         """Bring the metrics up to the adapter's own counters."""
@@ -163,6 +165,18 @@ class VenueFeed:
         records = self._client.book(instrument_id).snapshot_records(self._ts_event or now, now, self._depth)
         self._publish(self._topic, self._key, MarketBatch(self._venue, records))
         self._published_records += len(records)
+
+    async def _remember(self, changed: dict[str, dict[str, Any]]) -> None:
+        """Last values to Redis: what changed; now and then, and after a failure, all: Redis may have forgotten."""
+        now_s = time.monotonic()
+        if now_s >= self._next_whole_s:
+            changed = self._last_seen.values()
+        if not changed:
+            return
+        if not await self._context.last_values.put_many(changed):
+            self._next_whole_s = 0.0
+        elif now_s >= self._next_whole_s:
+            self._next_whole_s = now_s + WHOLE_EVERY_S
 
     # -- inside ----------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,10 @@ class LastSeen:
                     changed[last_value_key(instrument_id)] = values
         return changed
 
+    def values(self) -> dict[str, dict[str, Any]]:
+        """The values of all instruments that have some, by key of the store."""
+        return {last_value_key(each): values for each, values in self._values.items() if values}
+
 
 def last_value_key(instrument_id: str) -> str:
     """The key under which an instrument's last values are kept."""
