@@ -1,8 +1,10 @@
 """A context on a real memory bus and a real PostgreSQL, and the running service."""
 
 import functools
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from tradewind.runtime.testing import running as running_service
 from tradewind.runtime.testing import service_context
 from tradewind.services.recorder.service import SERVICE
 from tradewind.store.database import Database
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 RunRecorder = Callable[[], AbstractAsyncContextManager[None]]
 
