@@ -92,7 +92,7 @@ TRAFFIC: Final = (
         ORDERS_EVENTS,
         "The story of every order, published only after the store has committed it.",
         {"execution": (*ORDER_EVENT_TYPES, ReplayStepSettled)},
-        (STRATEGIES, "portfolio", "api"),
+        (STRATEGIES, "portfolio", "recorder", "api"),
     ),
     TopicTraffic(
         ACCOUNT_EVENTS,
