@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tradewind.runtime.settings import PlatformSettings, SettingsError
-from tradewind.runtime.venue_target import RealVenueRefused, is_loopback, venue_target
+from tradewind.runtime.venue_target import RealVenueRefused, is_loopback, simulated_hosts, venue_target
 
 REAL_REST = "https://api.binance.com"
 REAL_STREAM = "wss://stream.binance.com:9443"
@@ -94,3 +95,83 @@ def test_an_address_that_is_none_names_its_variable(url: str) -> None:
 @given(st.text(max_size=30))
 def test_no_text_is_taken_for_loopback_unless_it_is(host: str) -> None:
     assert not is_loopback(host) or host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+CONTAINER: dict[str, Any] = {"venue_rest_url": "http://sim-venue:8081", "venue_stream_url": "ws://sim-venue:8081"}
+
+
+@pytest.mark.parametrize(
+    ("host", "listed"),
+    [
+        ("sim-venue", "sim-venue"),
+        ("sim-venue", " other , SIM-Venue "),
+        ("Sim-Venue", "sim-venue"),
+        ("sim-venue.trading.svc", "sim-venue.trading.svc"),
+        ("sim-venue.trading.svc.cluster.local", "sim-venue.trading.svc.cluster.local"),
+        ("venue.local", "venue.local"),
+        ("venue.internal", "venue.internal"),
+    ],
+)
+def test_a_listed_private_name_is_simulated(host: str, listed: str) -> None:
+    platform = PlatformSettings(
+        venue_rest_url=f"http://{host}:8081", venue_stream_url=f"ws://{host}:8081", simulated_venue_hosts=listed
+    )
+    target = venue_target(platform)
+    assert (target.real, target.sentence) == (False, f"Orders go to the simulated venue at http://{host}:8081")
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        "api.binance.com",
+        "sim-venue,api.binance.com",
+        "binance.com",
+        "10.0.0.7",
+        "3232235777",  # an address as one number
+        "0x7f000001",
+        "::2",
+        "sim-venue.",
+        ".svc",
+        "evil.svc.com",
+        "api.binance.com/.local",
+        "api.binance.com@x.local",
+        "sim_venue",
+        "-x",
+        "x..local",
+        "\u00e4.local",
+    ],
+)
+def test_a_name_that_could_be_public_may_not_be_listed(listed: str) -> None:
+    with pytest.raises(SettingsError, match=r"TRADEWIND_SIMULATED_VENUE_HOSTS: .* could be a real exchange"):
+        venue_target(PlatformSettings(simulated_venue_hosts=listed, **CONTAINER))
+
+
+@pytest.mark.parametrize("host", ["sim-venue2", "sim-venue.example.com", "sim-venue.evil.example", "venue"])
+def test_a_name_that_is_not_listed_counts_as_real(host: str) -> None:
+    platform = PlatformSettings(
+        venue_rest_url=f"https://{host}", venue_stream_url="ws://sim-venue", simulated_venue_hosts="sim-venue"
+    )
+    with pytest.raises(RealVenueRefused, match=r"VENUE_REST_URL.*counts as a REAL exchange"):
+        venue_target(platform)
+
+
+def test_real_data_beside_a_listed_venue_still_needs_live_and_keys() -> None:
+    platform = PlatformSettings(
+        venue_rest_url="http://sim-venue:8081", venue_stream_url=REAL_STREAM, simulated_venue_hosts="sim-venue"
+    )
+    with pytest.raises(RealVenueRefused, match=r"VENUE_STREAM_URL.*counts as a REAL exchange"):
+        venue_target(platform)
+    sentence = venue_target(msgspec.structs.replace(platform, live="yes", **OWN_KEYS)).sentence
+    assert "Orders go to the simulated venue at http://sim-venue:8081" in sentence
+    assert f"REAL exchange at {REAL_STREAM}" in sentence
+
+
+@given(st.text(max_size=40))
+def test_whatever_is_listed_no_dotted_public_name_passes(text: str) -> None:
+    try:
+        hosts = simulated_hosts(text)
+    except SettingsError:
+        return
+    for host in hosts:
+        assert "." not in host or host.endswith((".svc", ".svc.cluster.local", ".local", ".internal"))
+        assert not host.replace(".", "").isdigit()

@@ -45,7 +45,7 @@ class PlatformSettings(msgspec.Struct, frozen=True, kw_only=True):
     An empty ``postgres_dsn`` or ``redis_url`` means the embedded server under ``data_dir``. ``bus_url`` is the broker
     of both planes; ``market_data_url`` and ``orders_url`` are for a plane that has its own, empty means ``bus_url``.
     The venue's addresses default to the simulated venue of the same machine; a real exchange needs ``live=yes`` and
-    its own keys.
+    its own keys. ``simulated_venue_hosts`` names, comma-separated, the simulated venue of a container network.
     """
 
     data_dir: Path = msgspec.field(default_factory=lambda: Path("~/.local/share/tradewind").expanduser())
@@ -59,6 +59,7 @@ class PlatformSettings(msgspec.Struct, frozen=True, kw_only=True):
     symbols: str = "BTCUSDT"
     venue_rest_url: str = "http://127.0.0.1:8081"
     venue_stream_url: str = "ws://127.0.0.1:8081"
+    simulated_venue_hosts: str = ""
     venue_egress: str = "default"  # names the public address of this process; the venue counts weight by it
     venue_api_key: str = "demo-key"
     venue_api_secret: str = "demo-secret"  # noqa: S105 - the simulated venue's published demo secret

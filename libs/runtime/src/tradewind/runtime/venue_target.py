@@ -1,11 +1,14 @@
 """Where orders will go, in words, and the rule that keeps them from a real exchange unless the user says so twice.
 
-An address is simulated only if its host is this machine's own loopback. Everything else counts as a real exchange and
-needs ``TRADEWIND_LIVE=yes`` and keys that are not the published ones of the simulated venue.
+An address is simulated if its host is this machine's own loopback, or is listed in ``TRADEWIND_SIMULATED_VENUE_HOSTS``,
+which takes only names that no public name server gives out: those of a container network or of a cluster. Everything
+else counts as a real exchange and needs ``TRADEWIND_LIVE=yes`` and keys that are not the published ones of the
+simulated venue.
 """
 
 import dataclasses
 import ipaddress
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,6 +18,10 @@ from tradewind.runtime.settings import PREFIX, PlatformSettings, SettingsError
 _DEFAULTS: Final = PlatformSettings()
 _REST: Final = f"{PREFIX}VENUE_REST_URL"
 _STREAM: Final = f"{PREFIX}VENUE_STREAM_URL"
+_HOSTS: Final = f"{PREFIX}SIMULATED_VENUE_HOSTS"
+_LABEL: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+_PRIVATE_ENDINGS: Final = (".svc", ".svc.cluster.local", ".local", ".internal")
+"""Reserved, or of Kubernetes' own name service: nobody can register a public name below them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,21 +40,42 @@ def venue_target(platform: PlatformSettings) -> VenueTarget:
     """Where orders and market data connections go.
 
     Raises:
-        SettingsError: an address is no http(s) or ws(s) URL with a host.
+        SettingsError: an address is no http(s) or ws(s) URL with a host, or a name may not be listed as simulated.
         RealVenueRefused: a real exchange is addressed and ``live``, the keys or the encryption are not in order.
     """
     rest_host = _host(_REST, platform.venue_rest_url, ("http", "https"))
     stream_host = _host(_STREAM, platform.venue_stream_url, ("ws", "wss"))
-    if is_loopback(rest_host) and is_loopback(stream_host):
+    listed = simulated_hosts(platform.simulated_venue_hosts)
+    rest_simulated = is_loopback(rest_host) or rest_host in listed
+    stream_simulated = is_loopback(stream_host) or stream_host in listed
+    if rest_simulated and stream_simulated:
         return VenueTarget(False, f"Orders go to the simulated venue at {platform.venue_rest_url}")
-    _check_real(platform)
-    if is_loopback(rest_host):
+    _check_real(platform, listed)
+    if rest_simulated:
         return VenueTarget(
             True,
             f"Orders go to the simulated venue at {platform.venue_rest_url}, "
             f"market data comes from the REAL exchange at {platform.venue_stream_url}",
         )
     return VenueTarget(True, f"Orders go to the REAL exchange at {platform.venue_rest_url}")
+
+
+def simulated_hosts(text: str) -> frozenset[str]:
+    """The hosts that ``TRADEWIND_SIMULATED_VENUE_HOSTS`` names as a simulated venue of ours.
+
+    Raises:
+        SettingsError: one of them could be the name of a real exchange.
+    """
+    hosts = frozenset(name.strip().lower() for name in text.split(",") if name.strip())
+    for host in sorted(hosts):
+        labels = host.split(".")
+        private = len(labels) == 1 or host.endswith(_PRIVATE_ENDINGS)
+        if not private or not all(_LABEL.fullmatch(label) for label in labels):
+            raise SettingsError(
+                f"{_HOSTS}: {host!r} could be a real exchange; it takes names without a dot, such as sim-venue, "
+                f"and names that end in {', '.join(_PRIVATE_ENDINGS)}"
+            )
+    return hosts
 
 
 def is_loopback(host: str) -> bool:
@@ -60,14 +88,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _check_real(platform: PlatformSettings) -> None:
+def _check_real(platform: PlatformSettings, simulated: frozenset[str]) -> None:
     for name, url in ((_REST, platform.venue_rest_url), (_STREAM, platform.venue_stream_url)):
-        if is_loopback(_host(name, url, ("http", "https", "ws", "wss"))):
+        host = _host(name, url, ("http", "https", "ws", "wss"))
+        if is_loopback(host) or host in simulated:
             continue
         if platform.live != "yes":
             raise RealVenueRefused(
                 f"{name}={url} is not on this machine, so it counts as a REAL exchange; "
-                f"set {PREFIX}LIVE=yes and your own keys, or take the variable away to use the simulated venue"
+                f"set {PREFIX}LIVE=yes and your own keys, or take the variable away to use the simulated venue "
+                f"(one in a container network is named in {_HOSTS})"
             )
         if urlsplit(url).scheme in ("http", "ws"):
             raise RealVenueRefused(f"{name}={url} would send keys and orders unencrypted; use https:// and wss://")
