@@ -100,8 +100,8 @@ async def commit(store: OrderStore, lease: Lease, **rows: object) -> None:
     await store.commit(OrderBatch(**rows), lease=lease.name, epoch=lease.epoch, now_ns=NOW)  # type: ignore[arg-type]
 
 
-async def test_an_order_comes_back_as_it_was_written(database: Database) -> None:
-    store, lease = OrderStore(database, ACCOUNT), await lease_of(database)
+async def test_an_order_comes_back_as_it_was_written(either_database: Database) -> None:
+    store, lease = OrderStore(either_database, ACCOUNT), await lease_of(either_database)
     written = order("a-1-1", post_only=True, expire_time=5, trigger_price=7, reason="x")
     await commit(store, lease, new_orders=[written], outgoing=[submitted("a-1-1")])
     assert await store.unfinished_orders() == [written]
@@ -112,8 +112,8 @@ async def test_an_order_comes_back_as_it_was_written(database: Database) -> None
     assert await store.order_by_venue_id(INSTRUMENT, VenueOrderId("v1")) == written
 
 
-async def test_a_lost_lease_writes_nothing(database: Database) -> None:
-    store, lease = OrderStore(database, ACCOUNT), await lease_of(database)
+async def test_a_lost_lease_writes_nothing(either_database: Database) -> None:
+    store, lease = OrderStore(either_database, ACCOUNT), await lease_of(either_database)
     stale = Lease(lease.name, lease.holder, lease.epoch - 1, lease.good_until)
     with pytest.raises(LeaseLost):
         await commit(store, stale, new_orders=[order("a-1-1")], outgoing=[submitted("a-1-1")])
@@ -121,8 +121,8 @@ async def test_a_lost_lease_writes_nothing(database: Database) -> None:
     assert await store.unpublished() == []
 
 
-async def test_a_known_order_or_fill_is_a_conflict_and_writes_nothing(database: Database) -> None:
-    store, lease = OrderStore(database, ACCOUNT), await lease_of(database)
+async def test_a_known_order_or_fill_is_a_conflict_and_writes_nothing(either_database: Database) -> None:
+    store, lease = OrderStore(either_database, ACCOUNT), await lease_of(either_database)
     await commit(store, lease, new_orders=[order("a-1-1")], fills=[fill("a-1-1", "t1")])
     with pytest.raises(StoreConflict):
         await commit(store, lease, new_orders=[order("b-1-1"), order("a-1-1")])
@@ -134,8 +134,8 @@ async def test_a_known_order_or_fill_is_a_conflict_and_writes_nothing(database: 
     assert await store.last_fill_ns() == NOW
 
 
-async def test_the_journal_keeps_commit_order_until_published(database: Database) -> None:
-    store, lease = OrderStore(database, ACCOUNT), await lease_of(database)
+async def test_the_journal_keeps_commit_order_until_published(either_database: Database) -> None:
+    store, lease = OrderStore(either_database, ACCOUNT), await lease_of(either_database)
     names = [f"a-1-{n}" for n in range(5)]
     for name in names:
         await commit(store, lease, new_orders=[order(name)], outgoing=[submitted(name)])
@@ -146,8 +146,8 @@ async def test_the_journal_keeps_commit_order_until_published(database: Database
     assert [row.message.event_id for row in await store.unpublished()] == ["event-a-1-3-1", "event-a-1-4-1"]
 
 
-async def test_books_add_up_to_the_account(database: Database) -> None:
-    store, lease = OrderStore(database, ACCOUNT), await lease_of(database)
+async def test_books_add_up_to_the_account(either_database: Database) -> None:
+    store, lease = OrderStore(either_database, ACCOUNT), await lease_of(either_database)
     opening = {"BTC": Decimal(1), "USDT": Decimal(1000)}
     assert await store.open_balances(opening, NOW) == opening
     assert await store.open_balances({"BTC": Decimal(9)}, NOW + 1) == opening

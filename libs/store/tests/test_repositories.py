@@ -85,8 +85,8 @@ def point(second: int, strategy: StrategyId = EMA, **changes: str) -> EquityPoin
     )
 
 
-async def test_the_equity_curve_is_exact_ordered_and_bounded(database: Database) -> None:
-    repository = EquityRepository(database)
+async def test_the_equity_curve_is_exact_ordered_and_bounded(either_database: Database) -> None:
+    repository = EquityRepository(either_database)
     points = [point(second, realized_pnl=f"{second}.000000000000000001") for second in range(10)]
     await repository.insert(list(reversed(points)))
     await repository.insert([point(3, realized_pnl="99"), point(3, MAKER)])
@@ -99,8 +99,8 @@ async def test_the_equity_curve_is_exact_ordered_and_bounded(database: Database)
         await repository.curve(ACCOUNT, limit=0)
 
 
-async def test_equity_that_is_no_number_is_refused(database: Database) -> None:
-    repository = EquityRepository(database)
+async def test_equity_that_is_no_number_is_refused(either_database: Database) -> None:
+    repository = EquityRepository(either_database)
     with pytest.raises(ValueError, match="not a finite number"):
         await repository.insert([point(1), point(2, fees="NaN")])
     assert await repository.curve(ACCOUNT) == []

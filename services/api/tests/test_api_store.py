@@ -92,6 +92,12 @@ def equity_point(second: int) -> EquityPoint:
 
 
 @pytest.fixture
+def database(either_database: Database) -> Database:
+    """What the api reads is the same with and without TimescaleDB."""
+    return either_database
+
+
+@pytest.fixture
 async def lease(database: Database) -> Lease:
     taken = await LeaseRepository(database).acquire("execution:test", "test")
     assert taken is not None

@@ -14,8 +14,8 @@ instead: the first needs the right to create databases, and the second loses all
 ``any_redis_url``         the same twice: on our Valkey and on the machine's ``redis-server``
 ``own_redis``             a server of this test alone, which it may stop and start; of both kinds too
 ``timescale_dsn``         DSN of a migrated database with TimescaleDB, of this test module alone
-``timescale_database``    the same, emptied, as an open ``Database`` of one connection
-``either_database``       the test runs twice: on ``database`` and on ``timescale_database``
+``timescale_database``    the same, emptied, as an open ``Database``
+``either_database``       the test runs twice: on plain PostgreSQL and with TimescaleDB; ``either_dsn`` is its DSN
 ========================  ===================================================================================
 
 A test whose component is missing is skipped with the reason (``missing``). ``TRADEWIND_TEST_REQUIRE`` makes that a
@@ -148,18 +148,31 @@ def timescale_dsn() -> Iterator[str]:
 
 
 @pytest.fixture
-async def timescale_database(timescale_dsn: str) -> AsyncIterator[Database]:
-    """An open Database on TimescaleDB whose tables are empty."""
+async def empty_timescale_dsn(timescale_dsn: str) -> str:
+    """``timescale_dsn`` after its tables have been emptied."""
     await _empty(timescale_dsn)
-    async with Database(timescale_dsn, application_name="tradewind-test", max_connections=1) as opened:
+    return timescale_dsn
+
+
+@pytest.fixture
+async def timescale_database(empty_timescale_dsn: str) -> AsyncIterator[Database]:
+    """An open Database on TimescaleDB whose tables are empty."""
+    async with Database(empty_timescale_dsn, application_name="tradewind-test", max_connections=4) as opened:
         yield opened
 
 
 @pytest.fixture(params=["postgresql", "timescaledb"])
-def either_database(request: pytest.FixtureRequest) -> Database:
+def either_dsn(request: pytest.FixtureRequest) -> str:
+    """DSN of a migrated database with empty tables, with and without TimescaleDB."""
+    dsn: str = request.getfixturevalue("database_dsn" if request.param == "postgresql" else "empty_timescale_dsn")
+    return dsn
+
+
+@pytest.fixture
+async def either_database(either_dsn: str) -> AsyncIterator[Database]:
     """An open Database on empty tables, with and without TimescaleDB."""
-    opened: Database = request.getfixturevalue("database" if request.param == "postgresql" else "timescale_database")
-    return opened
+    async with Database(either_dsn, application_name="tradewind-test", max_connections=4) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
