@@ -35,7 +35,11 @@ class VenueOrder:
 
 @dataclasses.dataclass
 class ScriptedVenue:
-    """``on_submit`` decides what a submit does: rest (default), fill, reject, unavailable, lost_before, lost_after."""
+    """``on_submit`` decides what a submit does: rest (default), fill, reject, unavailable, lost_before, lost_after.
+
+    While ``may_send`` is clear a submit waits before its first byte, as it does for its turn in a rate limit. While
+    ``may_answer`` is clear the answer waits, and the private stream has told of the order before it.
+    """
 
     on_submit: str = "rest"
     queries_fail: bool = False
@@ -45,7 +49,13 @@ class ScriptedVenue:
     orders: dict[str, VenueOrder] = dataclasses.field(default_factory=dict)
     fills_made: list[FillReport] = dataclasses.field(default_factory=list)
     submits: list[str] = dataclasses.field(default_factory=list)
+    may_send: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    may_answer: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     events: "asyncio.Queue[StreamEvent]" = dataclasses.field(default_factory=asyncio.Queue)
+
+    def __post_init__(self) -> None:
+        self.may_send.set()
+        self.may_answer.set()
 
     async def connect(self) -> None:
         self._check()
@@ -171,6 +181,7 @@ class Prepared:
 
     async def send(self, on_first_byte: Callable[[], None]) -> Sequence[OrderStatusReport | FillReport]:
         script = self.venue.on_submit
+        await self.venue.may_send.wait()
         if script == "unavailable":
             raise VenueUnavailable("no connection")
         on_first_byte()
@@ -183,4 +194,7 @@ class Prepared:
         fills = [self.venue.fill(self.order.client_order_id, self.order.size)] if script == "fill" else []
         if script == "lost_after":
             raise OutcomeUnknown("no answer in 0.1 s")
+        if not self.venue.may_answer.is_set():
+            await self.venue.events.put(self.venue.report(row))
+            await self.venue.may_answer.wait()
         return [self.venue.report(row), *fills]

@@ -1,11 +1,13 @@
 """The whole service on a real PostgreSQL and the memory bus, against a venue that does what the test says."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from order_path_kit import ACCOUNT, NOW, cancel, submit
 from scripted_venue import ScriptedVenue
@@ -177,6 +179,29 @@ async def test_while_queries_fail_an_unknown_order_stays_unknown(desk: Desk) -> 
     assert (await desk.order("a-1-1")).outcome == "UNKNOWN"
     desk.venue.queries_fail = False
     assert (await desk.reaches("a-1-1", S.ACCEPTED)).outcome == "KNOWN"
+
+
+@pytest.mark.parametrize("script", ["rest", "fill", "unavailable"])
+async def test_a_cancel_of_an_order_that_waits_to_be_sent_follows_it_at_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    venue = ScriptedVenue(on_submit=script)
+    nobody_asks = msgspec.structs.replace(FAST, inflight_check_s=1_000.0, reconcile_every_s=1_000.0)
+    monkeypatch.setattr(sys.modules[__name__], "FAST", nobody_asks)
+    async with running(database, venue, monkeypatch) as desk:
+        await until(lambda: ready(desk))
+        venue.may_send.clear()
+        venue.may_answer.clear()
+        await desk.send(fresh("a-1-1"))
+        await desk.reaches("a-1-1", S.SUBMITTED)
+        await desk.send(cancel("a-1-1"), fresh("b-1-1"))
+        await desk.reaches("b-1-1", S.SUBMITTED)
+        venue.may_send.set()
+        if script == "rest":
+            await desk.reaches("a-1-1", S.PENDING_CANCEL)  # the stream has told of it, and its answer is still to come
+        venue.may_answer.set()
+        ends = {"rest": S.CANCELED, "fill": S.FILLED, "unavailable": S.REJECTED}
+        await desk.reaches("a-1-1", ends[script])
 
 
 async def test_cancels_reach_the_venue_even_when_halted(desk: Desk) -> None:

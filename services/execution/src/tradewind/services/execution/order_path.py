@@ -58,6 +58,7 @@ class OrderPath:
         self._lock = asyncio.Lock()
         self._log = context.log
         self.sending: set[ClientOrderId] = set()
+        self._cancel_when_sent: dict[ClientOrderId, Cancel] = {}
         metrics = context.metrics
         self._command_to_venue = metrics.latency("command_to_venue", "command taken to first byte towards the venue")
         self._commit_time = metrics.latency("order_commit", "one transaction of the order path")
@@ -136,6 +137,9 @@ class OrderPath:
             await self.take_reports(reports)
         finally:
             self.sending.discard(client_order_id)
+            cancel = self._cancel_when_sent.pop(client_order_id, None)
+        if cancel is not None and client_order_id in self.engine.orders:
+            await self.cancel(cancel)
 
     async def _take_unknown(self, client_order_id: ClientOrderId, reason: str) -> None:
         self._log.warning("order outcome unknown", client_order_id=client_order_id, reason=reason)
@@ -148,6 +152,8 @@ class OrderPath:
     async def cancel(self, cancel: Cancel) -> None:
         """Ask the venue to cancel; what is left unanswered is asked again by the resolver."""
         if cancel.client_order_id in self.sending:
+            # Of its send, which is told of in the same plan as the cancel; or of a cancel, which is then one too many.
+            self._cancel_when_sent[cancel.client_order_id] = cancel
             return
         self.sending.add(cancel.client_order_id)
         try:
@@ -164,3 +170,4 @@ class OrderPath:
             await self.take_reports(reports)
         finally:
             self.sending.discard(cancel.client_order_id)
+            self._cancel_when_sent.pop(cancel.client_order_id, None)
