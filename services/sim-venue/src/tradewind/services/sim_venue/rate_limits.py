@@ -46,15 +46,19 @@ class RateLimits:
     def __init__(self, weight_per_minute: int, orders_per_10_s: int) -> None:
         self.weights = Window(MINUTE_MS, weight_per_minute)
         self.orders = Window(TEN_SECONDS_MS, orders_per_10_s)
+        self.throttled = 0
+        """Requests that were answered with 429."""
 
     def weigh(self, address: str, weight: int, now_ms: int) -> None:
         """Count a request. Raises Refused -1003 with 429."""
         if not self.weights.take(address, weight, now_ms):
+            self.throttled += 1
             raise refusals.too_much_weight(self.weights.limit, self.weights.seconds_left(now_ms))
 
     def count_order(self, account: str, now_ms: int) -> None:
         """Count a new order. Raises Refused -1015 with 429."""
         if not self.orders.take(account, 1, now_ms):
+            self.throttled += 1
             raise refusals.too_many_orders(self.orders.limit, self.orders.seconds_left(now_ms))
 
     def shown(self) -> list[dict[str, object]]:

@@ -135,6 +135,7 @@ class SimVenue:
             "slow_clients_cut": self.hub.slow_clients_cut,
             "requests": self._rest.requests,
             "refused": self._rest.refused,
+            "throttled": self._limits.throttled,
         }
 
     def _flow_status(self) -> PlayStatus:
