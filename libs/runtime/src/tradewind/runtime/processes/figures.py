@@ -77,21 +77,19 @@ class ProcessesView:
         self._figures[service].process_ended()
 
     async def look(self, service: str) -> ProcessState | None:
-        """Ask a running process for its state; None when it does not answer.
-
-        Raises:
-            KeyError: no process of the service runs.
-        """
-        state = await self._running[service].state()
-        if state is not None and service in self._running:
+        """Ask a service's process for its state; None when it does not answer, or there is none."""
+        asker = self._running.get(service)
+        state = await asker.state() if asker is not None else None
+        if state is not None and self._running.get(service) is asker:
             self._figures[service].take(state)
         return state
 
     async def keep_last(self, service: str) -> None:
         """Take everything from a process that is about to be stopped. Never longer than one question may take."""
-        if await self.look(service) is None:
+        asker = self._running.get(service)
+        if asker is None or await self.look(service) is None:
             return
-        figures, asker = self._figures[service], self._running[service]
+        figures = self._figures[service]
         names = figures.latencies()
         for name, samples in zip(names, await asyncio.gather(*map(asker.samples, names)), strict=True):
             figures.keep_samples(name, samples)
