@@ -1,8 +1,9 @@
--- What the recorder writes beside trades and quotes, and TimescaleDB where it can be had: hypertables, bars as continuous
--- aggregates, compression and retention. Without the extension the same names with the same columns stand on plain tables.
+-- What the recorder writes beside trades and quotes, and TimescaleDB where it can be had: hypertables, bars as
+-- continuous aggregates, compression and retention. Without it the same names and columns stand on plain tables.
 
--- One row for each event of a price-level feed. Its levels are two arrays of int64 mantissas, bids first: ``bids`` of the
--- ``prices`` are bids, the others asks. A size of 0 removes the level. A row per level would cost ten times as much.
+-- One row for each event of a price-level feed. Its levels are two arrays of int64 mantissas, bids first: as many of
+-- the prices as ``bids`` says, the others are asks. A size of 0 removes the level. A row per level would cost far more:
+-- a row's own overhead and its key are several times as large as a price and a size.
 CREATE TABLE book (
     ts                timestamptz NOT NULL,
     ts_event          bigint      NOT NULL,
@@ -10,7 +11,7 @@ CREATE TABLE book (
     instrument_number bigint      NOT NULL,
     first_sequence    bigint      NOT NULL,
     sequence          bigint      NOT NULL,
-    clears            boolean     NOT NULL, -- the book is empty before these levels: they are a snapshot, or the feed lost its book
+    clears            boolean     NOT NULL, -- the book is empty before these levels: a snapshot, or a lost book
     gap               boolean     NOT NULL, -- events were lost before this one
     bids              integer     NOT NULL,
     prices            bigint[]    NOT NULL,
@@ -72,8 +73,8 @@ BEGIN
         EXECUTE format($sql$
             CREATE VIEW %I AS
             SELECT instrument_number, date_bin(%L, ts, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS ts,
-                   (array_agg(price ORDER BY ts_event, trade_id))[1] AS open, max(price) AS high, min(price) AS low,
-                   (array_agg(price ORDER BY ts_event DESC, trade_id DESC))[1] AS close,
+                   (min(ARRAY[ts_event, trade_id, price]))[3] AS open, max(price) AS high, min(price) AS low,
+                   (max(ARRAY[ts_event, trade_id, price]))[3] AS close,
                    sum(size) AS volume, count(*) AS trades
             FROM trades GROUP BY 1, 2
         $sql$, v.column1, v.column2);
@@ -81,9 +82,9 @@ BEGIN
 END
 $$;
 
--- Bars of any whole number of seconds, counted from the epoch; p_from and p_to are multiples of it. At most the last p_limit
--- intervals up to the newest trade. On plain tables straight from the trades: a range of time does not reach their index
--- through the grouping of a view.
+-- Bars of any whole number of seconds, counted from the epoch; p_from and p_to are multiples of it. At most the last
+-- p_limit intervals up to the newest trade. On plain tables straight from the trades: a range of time does not reach
+-- their index through the grouping of a view.
 CREATE FUNCTION candles(
     p_instrument bigint, p_interval_s integer, p_from timestamptz, p_to timestamptz, p_limit integer
 ) RETURNS TABLE (
@@ -99,16 +100,16 @@ DECLARE
 BEGIN
     RETURN QUERY
     SELECT (t.ts_event - mod(mod(t.ts_event, v_interval_ns) + v_interval_ns, v_interval_ns)) / 1000000000,
-           (array_agg(t.price ORDER BY t.ts_event, t.trade_id))[1], max(t.price), min(t.price),
-           (array_agg(t.price ORDER BY t.ts_event DESC, t.trade_id DESC))[1], sum(t.size), count(*)
+           (min(ARRAY[t.ts_event, t.trade_id, t.price]))[3], max(t.price), min(t.price),
+           (max(ARRAY[t.ts_event, t.trade_id, t.price]))[3], sum(t.size), count(*)
     FROM trades t
     WHERE t.instrument_number = p_instrument AND t.ts >= greatest(p_from, v_from) AND t.ts < p_to
     GROUP BY 1 ORDER BY 1;
 END
 $$;
 
--- Turns the plain tables into hypertables and the views into continuous aggregates, with the data that is in them. False
--- when the extension is not there; called again when it was installed later, true.
+-- Turns the plain tables into hypertables and the views into continuous aggregates, with the data that is in them.
+-- False when the extension is not there; it may be installed later, and this called again.
 CREATE FUNCTION use_timescaledb() RETURNS boolean LANGUAGE plpgsql AS $use$
 DECLARE
     v record;
@@ -122,8 +123,7 @@ BEGIN
         BEGIN
             CREATE EXTENSION timescaledb;
         EXCEPTION WHEN insufficient_privilege THEN
-            RAISE WARNING 'TimescaleDB is not used: %; create the extension as a superuser, then SELECT use_timescaledb()',
-                SQLERRM;
+            RAISE WARNING 'TimescaleDB is not used: %; let a superuser create it, then SELECT use_timescaledb()', SQLERRM;
             RETURN false;
         END;
     END IF;
@@ -141,7 +141,8 @@ BEGIN
         PERFORM create_hypertable(v.column1::regclass, by_range('ts', v.column2::interval),
                                   create_default_indexes => false, if_not_exists => true, migrate_data => true);
         EXECUTE format(
-            'ALTER TABLE %I SET (timescaledb.compress, timescaledb.compress_segmentby = %L, timescaledb.compress_orderby = %L)',
+            'ALTER TABLE %I SET '
+            '(timescaledb.compress, timescaledb.compress_segmentby = %L, timescaledb.compress_orderby = %L)',
             v.column1, v.column3, v.column4);
     END LOOP;
     PERFORM make_timescaledb_bars();
@@ -160,10 +161,11 @@ BEGIN
         RETURN;
     END IF;
     DROP VIEW bars_1s, bars_1m, bars_5m, bars_1h, bars_1d;
+    -- first(price, ts_event) would leave open which of several trades in one instant it takes.
     CREATE MATERIALIZED VIEW bars_1s WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS
     SELECT instrument_number, time_bucket(INTERVAL '1 second', ts) AS ts,
-           first(price, ROW(ts_event, trade_id)) AS open, max(price) AS high, min(price) AS low,
-           last(price, ROW(ts_event, trade_id)) AS close, sum(size) AS volume, count(*) AS trades
+           (min(ARRAY[ts_event, trade_id, price]))[3] AS open, max(price) AS high, min(price) AS low,
+           (max(ARRAY[ts_event, trade_id, price]))[3] AS close, sum(size) AS volume, count(*) AS trades
     FROM trades GROUP BY 1, 2 WITH NO DATA;
     FOR v IN VALUES ('bars_1m', '1 minute', 'bars_1s'), ('bars_5m', '5 minutes', 'bars_1m'),
                     ('bars_1h', '1 hour', 'bars_5m'), ('bars_1d', '1 day', 'bars_1h') LOOP
@@ -190,13 +192,14 @@ BEGIN
         v_newest timestamptz;
         v_from timestamptz;
     BEGIN
-        EXECUTE format('SELECT ts FROM %I WHERE instrument_number = $1 AND ts >= $2 AND ts < $3 ORDER BY ts DESC LIMIT 1',
-                       v_bars) INTO v_newest USING p_instrument, p_from, p_to;
+        EXECUTE format($sql$
+            SELECT ts FROM %I WHERE instrument_number = $1 AND ts >= $2 AND ts < $3 ORDER BY ts DESC LIMIT 1
+        $sql$, v_bars) INTO v_newest USING p_instrument, p_from, p_to;
         v_from := to_timestamp(floor(extract(epoch FROM v_newest) / p_interval_s) * p_interval_s)
             - make_interval(secs => p_interval_s::float8 * (p_limit - 1));
         RETURN QUERY EXECUTE format($sql$
-            SELECT (floor(extract(epoch FROM ts) / $4) * $4)::bigint, first(open, ts), max(high), min(low), last(close, ts),
-                   sum(volume), sum(trades)::bigint
+            SELECT (floor(extract(epoch FROM ts) / $4) * $4)::bigint, first(open, ts), max(high), min(low),
+                   last(close, ts), sum(volume), sum(trades)::bigint
             FROM %I WHERE instrument_number = $1 AND ts >= greatest($2, $5) AND ts < $3 GROUP BY 1 ORDER BY 1
         $sql$, v_bars) USING p_instrument, p_from, p_to, p_interval_s, v_from;
     END
@@ -204,14 +207,15 @@ BEGIN
 END
 $make$;
 
--- Makes the policies of TimescaleDB what storage_policies says. What is dropped from a source must not be refreshed any more,
--- and what is compressed need not be: so the refresh of bars begins one day after both.
+-- Makes the policies of TimescaleDB what storage_policies says. Bars of what was dropped from their source must not be
+-- refreshed, or they would go too, and compressed ones need not be: so their refresh begins one day after both.
 CREATE FUNCTION apply_storage_policies() RETURNS trigger LANGUAGE plpgsql AS $apply$
 DECLARE
     v record;
 BEGIN
     FOR v IN
-        SELECT p.relation::regclass AS name, p.keep_for, p.compress_after, b.every, b.up_to, b.buckets,
+        SELECT p.relation::regclass AS name, p.keep_for, p.compress_after,
+               b.every, b.up_to, b.buckets,
                least(s.keep_for, p.compress_after) - INTERVAL '1 day' AS since
         FROM storage_policies p
         LEFT JOIN (VALUES
