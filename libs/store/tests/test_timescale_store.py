@@ -188,6 +188,7 @@ async def test_compressed_rows_are_smaller_found_again_and_not_doubled(
     assert await repository.count_trades(BTC) == 10_100
 
 
+@pytest.mark.brokers
 async def test_a_database_of_an_earlier_revision_is_brought_here_with_its_rows(
     own_timescale_dsn: str, own_connection: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
