@@ -488,9 +488,11 @@ class BusContract:
         before = bus.statistics().published
         await publish_all(bus, topic, "a", numbered("a", 5))
         await collect(subscription, 2)
-        counted = statistics_of(bus, topic, "reader")
+        async with asyncio.timeout(WAIT_S):
+            while (counted := statistics_of(bus, topic, "reader")).lag != 3:
+                await asyncio.sleep(0.001)  # A broker tells how far it is with what it delivers.
         assert bus.statistics().published == before + 5
-        assert (counted.delivered, counted.lag) == (2, 3)
+        assert counted.delivered == 2
         assert (counted.gaps, counted.dropped_records) == (0, 0)
 
     async def test_what_was_published_and_committed_survives_a_restart(self, bus: Bus, transport: Transport) -> None:

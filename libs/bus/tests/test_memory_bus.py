@@ -377,8 +377,8 @@ async def test_connect_opens_a_memory_bus_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("kafka://user:secret@broker:9092", "no bus transport for kafka://; supported: memory://"),
-        ("amqp://broker", "no bus transport for amqp://"),
+        ("nats://user:secret@broker:4222", "no bus transport for nats://; supported: "),
+        ("http://broker", "no bus transport for http://"),
         ("memory", "a URL without a scheme"),
         ("", "a URL without a scheme"),
         ("memory://host/?size=3", "takes no host and no options"),

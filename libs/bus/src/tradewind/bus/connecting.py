@@ -20,7 +20,18 @@ async def _memory(url: str) -> Bus:
     return MemoryBus()
 
 
-TRANSPORTS: Final[dict[str, TransportFactory]] = {"memory": _memory}
+async def _kafka(url: str) -> Bus:
+    # Not above: who has no Kafka does not wait for its client to be imported.
+    from tradewind.bus.kafka import connect_kafka
+
+    return await connect_kafka(url)
+
+
+TRANSPORTS: Final[dict[str, TransportFactory]] = {
+    "memory": _memory,
+    "kafka": _kafka,
+    "kafkas": _kafka,
+}
 """URL scheme -> what opens a bus of that transport. A factory gets the whole URL."""
 
 
