@@ -19,7 +19,7 @@ from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.market_records import MARKET_RECORD, RecordFlag
 from tradewind.wire.topics import market_events
 
-SUBSCRIPTION_BATCHES: Final = 4_096
+SUBSCRIPTION_BATCHES: Final = 1_024
 READ_LIMIT: Final = 256
 _FLAGS_OFFSET: Final = MARKET_RECORD.fields["flags"][1] if MARKET_RECORD.fields else 0
 _GAP: Final = int(RecordFlag.GAP)
