@@ -7,9 +7,10 @@ The services' images share the stages of ``docker/base.Dockerfile`` inside one b
 or tagged before. ``--local`` is for a machine that reaches no image registry: stand-ins for the images of others, made
 from Debian packages and Maven artifacts under the names that the compose files use.
 
-Settings are environment variables: TRADEWIND_REGISTRY (with its slash at the end), TRADEWIND_VERSION, TRADEWIND_CACHE (a
-reference without tag, for a build cache in a registry), TRADEWIND_TAGS (more tags, separated by commas), DEBIAN_IMAGE,
-PYTHON_IMAGE, and those of the images of others (``third_party`` below). Standard library only: it runs before ``make setup``.
+Settings are environment variables: TRADEWIND_REGISTRY (with its slash at the end), TRADEWIND_VERSION, TRADEWIND_TAGS
+(more tags, separated by commas), TRADEWIND_REVISION (the commit, for a label), TRADEWIND_CACHE (a reference without tag,
+for a build cache in a registry), DEBIAN_IMAGE, PYTHON_IMAGE, UV_VERSION, and the images of others as the compose files
+name them (KAFKA_IMAGE ...). Standard library only: it runs before ``make setup``.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def image(name: str, tag: str) -> str:
 
 
 def third_party() -> dict[str, str]:
-    """Variable -> reference of every image of others that a compose file names, as the environment or the file has it."""
+    """Variable -> reference of every image of others in the compose files, as the environment or the file has it."""
     found: dict[str, str] = {}
     for path in sorted((ROOT / "docker").glob("*.yaml")):
         for variable, default in _DEFAULT.findall(path.read_text(encoding="utf-8")):
@@ -72,7 +73,9 @@ def local_targets() -> dict[str, Target]:
         name = variable.removesuffix("_IMAGE").lower()
         folder = ROOT / "docker" / "local" / name
         if not (folder / "Dockerfile").is_file():
-            sys.stderr.write(f"{reference}: no Debian package to make a stand-in from; that part of compose stays off\n")
+            sys.stderr.write(
+                f"{reference}: no Debian package to make a stand-in from; that part of compose stays off\n"
+            )
             continue
         found[name] = {
             "context": str(ROOT),
