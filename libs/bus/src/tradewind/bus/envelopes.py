@@ -5,9 +5,10 @@ Headers are ASCII text: ``type`` and ``version`` of the message, ``ts``, the pub
 Anybody may have written what is read here, so nothing of it is believed.
 """
 
+import functools
 import time
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
 from tradewind.bus.dead_letters import MAX_REASON_CHARACTERS
 from tradewind.bus.interface import Payload
@@ -16,6 +17,8 @@ from tradewind.wire.encoding import MAX_MESSAGE_BYTES, VERSIONS, UndecodableMess
 from tradewind.wire.events import DeadLettered
 from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.messages import EventIds
+
+T = TypeVar("T")
 
 BATCH_TYPE: Final = MarketBatch.__name__
 BATCH_VERSION: Final = 1
@@ -53,8 +56,8 @@ def opened(headers: Mapping[str, object], body: object) -> tuple[Payload, int]:
     """
     if not isinstance(body, bytes):
         raise UndecodableMessage("message without a body")
-    name, ts_publish = _text(headers, "type"), _number(headers, "ts")
-    version = _number(headers, "version")
+    name, version = _kind(headers.get("type"), headers.get("version"))
+    ts_publish = _number("ts", headers.get("ts"))
     if name == BATCH_TYPE:
         return _opened_batch(headers, version, body), ts_publish
     return decode(name, version, body), ts_publish
@@ -73,14 +76,14 @@ def undecodable(
         event_id=_event_ids(),
         correlation_id="",
         causation_id="",
-        ts_event=_claimed_number(headers, "ts") or now,
+        ts_event=_claimed(_number, headers, "ts") or now,
         ts_init=now,
         topic=topic,
         partition=partition,
         offset=offset,
         key=key[:MAX_REASON_CHARACTERS],
-        message_type=_claimed_text(headers, "type"),
-        message_version=_claimed_number(headers, "version"),
+        message_type=_claimed(_text, headers, "type") or "",
+        message_version=_claimed(_number, headers, "version") or 0,
         reason=reason[:MAX_REASON_CHARACTERS],
         payload=raw,
     )
@@ -92,7 +95,13 @@ def key_text(key: object) -> str:
 
 
 def _headers(name: str, version: int, ts_publish: int) -> dict[str, bytes]:
-    return {"type": name.encode(), "version": b"%d" % version, "ts": b"%d" % ts_publish}
+    kind, number = _kind_bytes(name, version)
+    return {"type": kind, "version": number, "ts": b"%d" % ts_publish}
+
+
+@functools.lru_cache(maxsize=256)
+def _kind_bytes(name: str, version: int) -> tuple[bytes, bytes]:
+    return name.encode(), b"%d" % version
 
 
 def _opened_batch(headers: Mapping[str, object], version: int, body: bytes) -> MarketBatch:
@@ -103,13 +112,18 @@ def _opened_batch(headers: Mapping[str, object], version: int, body: bytes) -> M
     if len(body) > MAX_MESSAGE_BYTES:
         raise UndecodableMessage(f"{BATCH_TYPE} of {len(body)} bytes is over {MAX_MESSAGE_BYTES}")
     try:
-        return MarketBatch.from_bytes(Venue(_text(headers, "venue")), body)
+        return MarketBatch.from_bytes(Venue(_text("venue", headers.get("venue"))), body)
     except ValueError as error:
         raise UndecodableMessage(str(error)) from error
 
 
-def _text(headers: Mapping[str, object], name: str) -> str:
-    value = headers.get(name)
+@functools.lru_cache(maxsize=256)
+def _kind(name: object, version: object) -> tuple[str, int]:
+    # The same few pairs come again and again; what is refused is not remembered.
+    return _text("type", name), _number("version", version)
+
+
+def _text(name: str, value: object) -> str:
     if not isinstance(value, bytes):
         raise UndecodableMessage(f"message without a {name!r} header")
     if not value or len(value) > _MAX_NAME_CHARACTERS or not value.isascii():
@@ -117,8 +131,7 @@ def _text(headers: Mapping[str, object], name: str) -> str:
     return value.decode("ascii")
 
 
-def _number(headers: Mapping[str, object], name: str) -> int:
-    value = headers.get(name)
+def _number(name: str, value: object) -> int:
     if not isinstance(value, bytes):
         raise UndecodableMessage(f"message without a {name!r} header")
     if len(value) > _MAX_INT64_DIGITS or not value.isdigit() or (number := int(value)) > _MAX_INT64:
@@ -126,15 +139,8 @@ def _number(headers: Mapping[str, object], name: str) -> int:
     return number
 
 
-def _claimed_text(headers: Mapping[str, object], name: str) -> str:
+def _claimed(read: Callable[[str, object], T], headers: Mapping[str, object], name: str) -> T | None:
     try:
-        return _text(headers, name)
+        return read(name, headers.get(name))
     except UndecodableMessage:
-        return ""
-
-
-def _claimed_number(headers: Mapping[str, object], name: str) -> int:
-    try:
-        return _number(headers, name)
-    except UndecodableMessage:
-        return 0
+        return None

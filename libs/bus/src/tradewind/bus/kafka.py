@@ -194,10 +194,10 @@ class KafkaBus:
         return TopicDescription(topic.name, ranges, lag)
 
     def statistics(self) -> BusStatistics:
-        """Counters now, of the subscriptions that are open. ``published`` counts market data handed over."""
+        """Counters now, of the subscriptions that are open. ``published`` counts market data handed over;
+        ``publish_waits`` stays 0, because a topic at a broker is never full."""
         return BusStatistics(
             published=self._published,
-            publish_waits=sum(lane.waits for lane in self._lanes.values()),
             dropped_records=self._outbox.dropped_records,
             subscriptions=[subscription.statistics() for subscription in self._subscriptions],
         )
@@ -214,6 +214,7 @@ class KafkaBus:
         await asyncio.gather(self._orders.close(), self._market.close())
 
     def _lane(self, topic: Topic, partition: int) -> OrderLane:
+        self._link.check_open()
         key = (topic.name, partition)
         if key not in self._lanes:
             self._lanes[key] = OrderLane(self._link, self._orders, topic, partition)

@@ -126,11 +126,11 @@ class GroupSubscription(KafkaSubscription):
     async def _take_in(self, records: Mapping[Any, list[Any]]) -> None:
         generation = self._fetch_generation
         for place, fetched in records.items():
-            deliveries, size = await self._decoded(fetched)
+            deliveries = await self._decoded(fetched)
             if generation != self._fetch_generation:
                 return  # They were taken away while poison was set aside.
             self._fetched[place.partition] = fetched[-1].offset + 1
-            self._backlog.put(deliveries, size)
+            self._backlog.put(deliveries)
 
     async def _missing(self, offsets: Mapping[Any, int]) -> None:
         raise KafkaError(f"offsets {offsets} are out of range")  # The client goes on at the earliest by itself.

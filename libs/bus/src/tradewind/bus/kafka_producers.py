@@ -1,19 +1,18 @@
 """Writing to Kafka: batches that we fill ourselves, one on its way per partition at a time.
 
 Order: as published, per partition, because the next batch of a partition leaves when the one before is acknowledged;
-what comes meanwhile makes the next batch larger. Bounds: ``LANE_MESSAGES`` publishers in line per partition of the
-order plane (one more waits to stand in it), and the outbox of the market-data plane. When the cluster is away: the
-order plane waits for it; market data is dropped from the outbox, oldest first, and the next batch says so. On cancel: a
-publish that is cancelled is withdrawn if it has not left yet.
+what comes meanwhile makes the next batch larger. Bounds: a line of the order plane has one message of each publisher
+that waits there, and the outbox of the market-data plane has its own. When the cluster is away: the order plane waits
+for it; market data is dropped from the outbox, oldest first, and the next batch says so. On cancel: a publish that is
+cancelled is withdrawn if it has not left yet.
 
 Filling batches ourselves costs one future per batch instead of one task switch per message.
 """
 
 import asyncio
 import collections
-import dataclasses
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
@@ -31,9 +30,10 @@ from tradewind.bus.kafka_link import FIRST_PAUSE_S, LONGEST_PAUSE_S, TRANSIENT, 
 from tradewind.bus.kafka_stopping import stop_producer
 from tradewind.bus.market_queue import MarketOutbox, Outgoing
 from tradewind.bus.partitions import partition_of
+from tradewind.bus.waking import WakeUp
 from tradewind.wire.topics import Topic
 
-LANE_MESSAGES: Final = 10_000
+BATCH_MESSAGES: Final = 10_000
 BATCH_BYTES: Final = 512 * 1024
 ORDER_PRODUCER: Final = {"enable_idempotence": True, "acks": "all", "max_batch_size": BATCH_BYTES}
 MARKET_PRODUCER: Final = {**ORDER_PRODUCER, "compression_type": "lz4"}
@@ -50,10 +50,6 @@ Row = tuple[bytes, bytes, list[tuple[str, bytes]]]
 """Key, body and headers."""
 
 
-class ReplacedProducer(KafkaError):  # type: ignore[misc]
-    """Another batch's error took the producer away while this one waited."""
-
-
 class KafkaWriter:
     """One producer, made when it is first needed, and made anew after an error that it may not get over."""
 
@@ -62,7 +58,7 @@ class KafkaWriter:
         self._options = options
         self._producer: Any = None
         self._making = asyncio.Lock()
-        self._replaced: asyncio.Future[None] | None = None
+        self._worn = False
 
     async def write(self, name: str, partition: int, rows: Iterable[Row], most: int) -> tuple[int, int]:
         """Send one batch of at most ``most`` of the first ``rows``; how many went, and the offset of the first.
@@ -70,7 +66,7 @@ class KafkaWriter:
         Raises:
             KafkaError: not acknowledged; it may be written or not.
         """
-        producer, replaced = await self.ready()
+        producer = await self.ready()
         batch = producer.create_batch()
         count = 0
         for key, body, headers in rows:
@@ -80,11 +76,8 @@ class KafkaWriter:
         batch.close()
         try:
             sent = await producer.send_batch(batch, name, partition=partition)
-            sent.add_done_callback(_look_at_error)  # Else asyncio complains when we are cancelled.
-            await asyncio.wait({sent, replaced}, return_when=asyncio.FIRST_COMPLETED)
-            if not sent.done():
-                raise ReplacedProducer("the connection was made anew meanwhile")
-            return count, sent.result().offset
+            # Failed at the latest when the producer is stopped, because another batch failed.
+            return count, (await sent).offset
         except AssertionError as error:  # The client's way to say that its metadata has no such partition.
             self._retire(producer)
             raise KafkaError(f"{name} has no partition {partition}") from error
@@ -100,14 +93,13 @@ class KafkaWriter:
             self._retire(producer)
             await stop_producer(producer, 0.0)
 
-    async def ready(self) -> tuple[Any, asyncio.Future[None]]:
-        """The producer, connected, and what is set when it is replaced by another."""
-        if self._producer is None or self._replaced is None or self._replaced.done():
+    async def ready(self) -> Any:
+        """The producer, connected."""
+        if self._producer is None or self._worn:
             async with self._making:
-                if self._producer is None or self._replaced is None or self._replaced.done():
+                if self._producer is None or self._worn:
                     await self._make()
-        assert self._replaced is not None  # noqa: S101 - for the type checker
-        return self._producer, self._replaced
+        return self._producer
 
     async def _make(self) -> None:
         if self._producer is not None:
@@ -120,33 +112,30 @@ class KafkaWriter:
         except BaseException:
             await stop_producer(producer, 0.0)
             raise
-        self._producer = producer
-        self._replaced = asyncio.get_running_loop().create_future()
+        self._producer, self._worn = producer, False
 
     def _retire(self, producer: Any) -> None:
-        if self._producer is producer and self._replaced is not None and not self._replaced.done():
-            self._replaced.set_result(None)
+        if self._producer is producer:
+            self._worn = True
 
 
-@dataclasses.dataclass(slots=True)
-class _Pending:
-    row: Row
-    acknowledged: asyncio.Future[int]
+_Pending = tuple[Row, asyncio.Future[int]]
+"""One message, and who waits for its offset."""
 
 
 class OrderLane:
-    """The publishers of one partition of the order plane, in line."""
+    """The publishers of one partition of the order plane, in line. Each waits for its own message."""
 
     def __init__(self, link: KafkaLink, writer: KafkaWriter, topic: Topic, partition: int) -> None:
-        self.waits = 0
         self._link = link
         self._writer = writer
         self._topic = topic
         self._partition = partition
         self._waiting: collections.deque[_Pending] = collections.deque()
-        self._places = asyncio.Semaphore(LANE_MESSAGES)
-        self._sender: asyncio.Task[None] | None = None
         self._cancelled = 0
+        self._wake_up = WakeUp()
+        self._create_future = asyncio.get_running_loop().create_future
+        link.tasks.spawn(self._send(), f"orders.{topic.name}.{partition}")
 
     async def publish(self, row: Row) -> int:
         """Returns the message's offset when the broker has it.
@@ -155,25 +144,22 @@ class OrderLane:
             BusClosed: closed meanwhile.
             PermissionError, ValueError: the broker will never take it.
         """
-        if self._places.locked():
-            self.waits += 1
-        async with self._places:
-            self._link.check_open()
-            pending = _Pending(row, asyncio.get_running_loop().create_future())
-            self._waiting.append(pending)
-            if self._sender is None or self._sender.done():
-                self._sender = self._link.tasks.spawn(self._send(), f"orders.{self._topic.name}.{self._partition}")
-            try:
-                return await pending.acknowledged
-            except asyncio.CancelledError:
-                self._cancelled += 1
-                raise
+        self._link.check_open()
+        acknowledged: asyncio.Future[int] = self._create_future()
+        self._waiting.append((row, acknowledged))
+        if self._wake_up.future is not None:
+            self._wake_up.wake()
+        try:
+            return await acknowledged
+        except asyncio.CancelledError:
+            self._cancelled += 1
+            raise
 
     def refuse_waiting(self, error: Exception | None = None) -> None:
         """Fail everyone who waits, because the bus is closed or with ``error``."""
-        for pending in self._waiting:
-            if not pending.acknowledged.done():
-                pending.acknowledged.set_exception(error or BusClosed(_CLOSED))
+        for _, acknowledged in self._waiting:
+            if not acknowledged.done():
+                acknowledged.set_exception(error or BusClosed(_CLOSED))
         self._waiting.clear()
 
     @property
@@ -182,12 +168,15 @@ class OrderLane:
         return not self._waiting
 
     async def _send(self) -> None:
-        pause_s, most = FIRST_PAUSE_S, LANE_MESSAGES
-        while self._waiting:
+        pause_s, most = FIRST_PAUSE_S, BATCH_MESSAGES
+        while True:
             self._forget_cancelled()
+            if not self._waiting:
+                await self._wake_up.sleep(None)
+                continue
             try:
                 await self._send_batch(most)
-                pause_s, most = FIRST_PAUSE_S, LANE_MESSAGES
+                pause_s, most = FIRST_PAUSE_S, BATCH_MESSAGES
             except MessageSizeTooLargeError as error:
                 self._refuse_first(ValueError(f"the broker's limit on {self._topic.name} is too small: {error}"), most)
                 most = 1
@@ -203,30 +192,32 @@ class OrderLane:
             except Exception as error:
                 _log.exception("%s: publishing failed", self._topic.name)
                 self.refuse_waiting(error)
-                raise
 
     async def _send_batch(self, most: int) -> None:
-        if not self._waiting:
-            return
         await self._link.partitions(self._topic)
-        rows = (pending.row for pending in self._waiting)
-        count, offset = await self._writer.write(self._link.name_of(self._topic), self._partition, rows, most)
+        name = self._link.name_of(self._topic)
+        count, offset = await self._writer.write(name, self._partition, self._rows(), most)
         for number in range(min(count, len(self._waiting))):  # Closing the bus empties the line.
-            pending = self._waiting.popleft()
-            if not pending.acknowledged.done():
-                pending.acknowledged.set_result(offset + number)
+            _, acknowledged = self._waiting.popleft()
+            if not acknowledged.done():
+                acknowledged.set_result(offset + number)
+
+    def _rows(self) -> Iterator[Row]:
+        # A function, because a generator expression would take hold of the line before the writer is ready.
+        for row, _ in self._waiting:
+            yield row
 
     def _forget_cancelled(self) -> None:
         if self._cancelled:
             self._cancelled = 0
-            self._waiting = collections.deque(p for p in self._waiting if not p.acknowledged.done())
+            self._waiting = collections.deque(pending for pending in self._waiting if not pending[1].done())
 
     def _refuse_first(self, error: Exception, most: int) -> None:
         # With more than one message in the batch it is not known which was refused: they are tried one by one.
         if most == 1 and self._waiting:
-            pending = self._waiting.popleft()
-            if not pending.acknowledged.done():
-                pending.acknowledged.set_exception(error)
+            _, acknowledged = self._waiting.popleft()
+            if not acknowledged.done():
+                acknowledged.set_exception(error)
 
 
 class MarketSender:
@@ -292,8 +283,3 @@ async def drained(senders: Iterable[OrderLane | MarketSender]) -> None:
                 await asyncio.sleep(0.001)
     except TimeoutError:
         _log.warning("the bus is closed while messages wait for the broker")
-
-
-def _look_at_error(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()

@@ -32,35 +32,30 @@ Publish = Callable[[Topic, str, Payload], Awaitable[None]]
 FETCH_BYTES: Final = 1024 * 1024
 _RECORDS: Final = 1_000
 _POLL_MS: Final = 1_000
-_BACKLOG_BYTES: Final = 8 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
 
 class Backlog:
-    """What was fetched for one subscriber of the order plane, bounded in messages and in bytes."""
+    """What was fetched for one subscriber of the order plane: one fetch at a time, of at most ``capacity`` messages."""
 
     def __init__(self, capacity: int) -> None:
         self.wake_up = WakeUp()
         self.room = WakeUp()
         self._capacity = capacity
         self._queue: collections.deque[Delivery] = collections.deque()
-        self._chunks: collections.deque[list[int]] = collections.deque()  # messages left, and bytes, of each fetch
-        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._queue)
 
     @property
     def free(self) -> int:
-        """Messages that may be put now."""
-        return 0 if self._bytes >= _BACKLOG_BYTES else max(self._capacity - len(self._queue), 0)
+        """Messages that may be put now: none while some are here. The client has the next fetch, the broker more."""
+        return 0 if self._queue else self._capacity
 
-    def put(self, deliveries: list[Delivery], size: int) -> None:
-        """Add what one fetch gave; ``size`` is that of its bodies."""
+    def put(self, deliveries: list[Delivery]) -> None:
+        """Add what one fetch gave."""
         self._queue.extend(deliveries)
-        self._chunks.append([len(deliveries), size])
-        self._bytes += size
         self.wake_up.wake()
 
     def take(self, limit: int) -> list[Delivery]:
@@ -69,30 +64,16 @@ class Backlog:
         if len(queue) <= limit:
             taken = list(queue)
             queue.clear()
-            self._chunks.clear()
-            self._bytes = 0
+            self.room.wake()
         else:
             taken = [queue.popleft() for _ in range(limit)]
-            self._account_for(limit)
-        if taken:
-            self.room.wake()
         return taken
 
     def clear(self) -> None:
         """Forget everything, and let both ends look again."""
-        self.take(len(self._queue))
+        self._queue.clear()
         self.wake_up.wake()
         self.room.wake()
-
-    def _account_for(self, count: int) -> None:
-        while count:
-            chunk = self._chunks[0]
-            if chunk[0] > count:
-                chunk[0] -= count
-                return
-            count -= chunk[0]
-            self._bytes -= chunk[1]
-            self._chunks.popleft()
 
 
 class KafkaSubscription(abc.ABC):
@@ -225,24 +206,21 @@ class KafkaSubscription(abc.ABC):
             # It would go on to answer with nothing.
             raise ConnectionError("the client no longer fetches")
 
-    async def _decoded(self, records: list[Any]) -> tuple[list[Delivery], int]:
-        """The deliveries of one partition's records and the size of their bodies; poison goes aside."""
+    async def _decoded(self, records: list[Any]) -> list[Delivery]:
+        """The deliveries of one partition's records; poison goes aside."""
         deliveries = []
-        size = 0
         topic = self.topic.name
         for record in records:
-            body = record.value
             try:
-                payload, ts_publish = opened(dict(record.headers), body)
+                payload, ts_publish = opened(dict(record.headers), record.value)
             except UndecodableMessage as error:
                 await self._set_aside(record, str(error))
                 if (skipped := self._skipped(record)) is not None:
                     deliveries.append(skipped)
                 continue
-            size += len(body)
             key = key_text(record.key)
             deliveries.append(Delivery(topic, record.partition, record.offset, key, payload, ts_publish))
-        return deliveries, size
+        return deliveries
 
     def _skipped(self, record: Any) -> Delivery | None:
         """What stands for poison in the queue."""
@@ -336,9 +314,6 @@ class LoneSubscription(KafkaSubscription):
 
     async def _take_in(self, records: Mapping[Any, list[Any]]) -> None:
         for place, fetched in records.items():
-            deliveries, size = await self._decoded(fetched)
+            deliveries = await self._decoded(fetched)
             self._fetched[place.partition] = fetched[-1].offset + 1
-            if isinstance(self._queue, MarketQueue):
-                self._queue.put(deliveries)
-            else:
-                self._queue.put(deliveries, size)
+            self._queue.put(deliveries)
