@@ -502,7 +502,9 @@ class BusContract:
         subscription = await bus.subscribe(topic, group="reader")
         await publish_all(bus, topic, "a", numbered("a", 5))
         await collect(subscription, 2, commit=True)
-        again = await (await transport.restart()).subscribe(topic, group="reader")
+        returned = await transport.restart()
+        await bus.close()  # Else the first member comes back by itself and keeps its partition.
+        again = await returned.subscribe(topic, group="reader")
         assert texts(await collect(again, 3)) == numbered("a", 3, first=2)
 
     # What the tests share

@@ -1,23 +1,26 @@
 """The Kafka transport on a real broker: the contract."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 
 import pytest
 from bus_contract import BusContract
 
+from tradewind.bus.brokers.kafka_broker import KafkaBroker
 from tradewind.bus.connecting import connect
 from tradewind.bus.interface import Bus
 
 
 class KafkaTransport:
-    """Connections to the session's broker under a prefix that no other test has."""
+    """Connections to a broker under a prefix that no other test has."""
 
     order_capacity: int | None = None
-    survives_restart = False
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, broker: KafkaBroker | None = None) -> None:
         self.url = f"{url}?prefix=t{secrets.token_hex(4)}."
+        self.survives_restart = broker is not None
+        self._broker = broker
         self._opened: list[Bus] = []
 
     async def open(self) -> Bus:
@@ -25,7 +28,10 @@ class KafkaTransport:
         return self._opened[-1]
 
     async def restart(self) -> Bus:
-        raise NotImplementedError("the session's broker is shared")
+        assert self._broker is not None, "the session's broker is shared"
+        await asyncio.to_thread(self._broker.kill)
+        await asyncio.to_thread(self._broker.start)
+        return await self.open()
 
     async def close(self) -> None:
         for bus in self._opened:
@@ -37,4 +43,13 @@ class TestKafkaBusContract(BusContract):
     async def transport(self, kafka_url: str) -> AsyncIterator[KafkaTransport]:
         transport = KafkaTransport(kafka_url)
         yield transport
+        await transport.close()
+
+
+async def test_what_was_published_and_committed_survives_a_restart(own_kafka: KafkaBroker) -> None:
+    transport = KafkaTransport(own_kafka.url, own_kafka)
+    try:
+        bus = await transport.open()
+        await BusContract().test_what_was_published_and_committed_survives_a_restart(bus, transport)
+    finally:
         await transport.close()

@@ -67,11 +67,11 @@ async def connect_kafka(url: str) -> "KafkaBus":
 class KafkaBus:
     """A ``Bus`` on a Kafka cluster."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, *, outbox: MarketOutbox | None = None) -> None:
         self._link = KafkaLink(settings)
         self._orders = KafkaWriter(self._link, **ORDER_PRODUCER)
         self._market = KafkaWriter(self._link, **MARKET_PRODUCER)
-        self._outbox = MarketOutbox()
+        self._outbox = outbox or MarketOutbox()
         self._sender = MarketSender(self._link, self._market, self._outbox)
         self._lanes: dict[tuple[str, int], OrderLane] = {}
         self._subscriptions: list[KafkaSubscription] = []
