@@ -123,9 +123,16 @@ BEGIN
         BEGIN
             CREATE EXTENSION timescaledb;
         EXCEPTION WHEN insufficient_privilege THEN
-            RAISE WARNING 'TimescaleDB is not used: %; let a superuser create it, then SELECT use_timescaledb()', SQLERRM;
+            RAISE WARNING 'TimescaleDB is not used (%): let a superuser create it, then SELECT use_timescaledb()',
+                SQLERRM;
             RETURN false;
         END;
+    END IF;
+    -- The first version whose refresh policies take buckets_per_batch.
+    IF (SELECT string_to_array(split_part(extversion, '-', 1), '.')::int[] < ARRAY[2, 19]
+        FROM pg_extension WHERE extname = 'timescaledb') THEN
+        RAISE WARNING 'TimescaleDB is not used: it is older than 2.19; update it, then SELECT use_timescaledb()';
+        RETURN false;
     END IF;
     IF current_setting('timescaledb.license', true) IS DISTINCT FROM 'timescale' THEN
         RAISE WARNING 'TimescaleDB is not used: its Apache edition has no continuous aggregates and no compression';
