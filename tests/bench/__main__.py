@@ -19,6 +19,8 @@ from typing import Any, Final
 
 import uvloop
 
+from tradewind.bus.brokers.broker_process import BrokerUnavailable
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
 BEGIN: Final = "<!-- figures: written by `make bench ARGS=--write` -->"
@@ -29,7 +31,7 @@ def main() -> None:
     """Measure, print, perhaps write."""
     options = _options()
     capture = options.capture or _default_capture()
-    rows = [*_bus_rows(), *_kernel_rows()]
+    rows = [*_bus_rows(), *_broker_rows(), *_store_rows(), *_kernel_rows()]
     if capture is None:
         print("No capture: the decoder and replay parts are left out. Name one with --capture FILE.")
     else:
@@ -75,6 +77,49 @@ def _bus_rows() -> Iterator[tuple[str, str, str]]:
         ("market_plane_batch_of_100_ns", "market plane, a batch of 100 records, no copy"),
     ):
         yield f"Memory bus: {label}", f"{figures[name]:,.0f} ns", f"{figures[name] / queue:.2f} of an asyncio.Queue"
+
+
+def _broker_rows() -> Iterator[tuple[str, str, str]]:
+    for name, client in (("kafka", "aiokafka"), ("rabbitmq", "aio-pika")):
+        print(f"{name} ...", flush=True)
+        bench = _load(f"libs/bus/benches/bench_{name}.py")
+        try:
+            with bench.broker() as url:
+                figures = uvloop.run(bench.run(url))
+        except BrokerUnavailable as error:
+            print(f"left out: {error}")
+            continue
+        title = bench.TITLE
+        rate = f"{figures['throughput_ratio']:.2f} of raw {client} ({figures['raw_throughput_per_s']:,.0f}/s)"
+        yield f"{title}: order plane, published, received, committed", f"{figures['throughput_per_s']:,.0f}/s", rate
+        p99 = f"{figures['p99_ratio']:.2f} of raw {client} ({figures['raw_p99_us']:,.0f} us)"
+        yield f"{title}: publish to receive at 1,000/s, p99", f"{figures['p99_us']:,.0f} us", p99
+        lost = f"{figures['market_records_lost']:,.0f} lost, in batches of 100"
+        yield f"{title}: market data, publish to callback", f"{figures['market_records_per_s']:,.0f} records/s", lost
+
+
+def _store_rows() -> Iterator[tuple[str, str, str]]:
+    print("recorder's writes ...", flush=True)
+    for table, figures in _load("libs/store/benches/bench_market_data_write.py").run().items():
+        rate = f"{figures['rows_per_s']:,.0f} rows/s"
+        yield f"Recorder's write, {table}", rate, f"{figures['ratio']:.2f} of copy_records_to_table of the same rows"
+    print("recorder without its database, for a minute ...", flush=True)
+    try:
+        outage = _load("services/recorder/benches/bench_recorder_outage.py").run()
+    except BrokerUnavailable as error:
+        print(f"left out: {error}")
+    else:
+        missing = sum(outage[f"missing_{name}"] for name in ("trades", "quotes", "level_events"))
+        label = (
+            f"Recorder, database away {outage['outage_s']:.0f} s at {outage['records_per_s']:,} records/s, over Kafka"
+        )
+        memory = f"{outage['before_mb']:.0f} MB before, at most {outage['most_mb']:.0f} MB"
+        yield label, memory, f"{missing} rows missing after {outage['catch_up_s']:.0f} s"
+    print("rate limits ...", flush=True)
+    limits = uvloop.run(_load("libs/store/benches/bench_rate_limits.py").run())
+    yield "Shared rate limit: an order's token", f"{limits['order_spends_us']:.2f} us", "held ahead; no round trip"
+    asked = f"{limits['question_over_round_trip']:.2f} of an empty round trip to Redis"
+    yield "Shared rate limit: a query's tokens", f"{limits['question_takes_us']:,.0f} us", asked
 
 
 def _kernel_rows() -> Iterator[tuple[str, str, str]]:

@@ -39,6 +39,7 @@ from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.market_records import RecordArray, empty_records, read_only
 from tradewind.wire.topics import Plane, Topic
 
+TITLE: Final = "Kafka"
 MESSAGES: Final = 30_000
 PUBLISHERS: Final = 500
 PACED: Final = 500
