@@ -27,10 +27,18 @@ async def _kafka(url: str) -> Bus:
     return await connect_kafka(url)
 
 
+async def _rabbitmq(url: str) -> Bus:
+    from tradewind.bus.rabbitmq import connect_rabbitmq
+
+    return await connect_rabbitmq(url)
+
+
 TRANSPORTS: Final[dict[str, TransportFactory]] = {
     "memory": _memory,
     "kafka": _kafka,
     "kafkas": _kafka,
+    "amqp": _rabbitmq,
+    "amqps": _rabbitmq,
 }
 """URL scheme -> what opens a bus of that transport. A factory gets the whole URL."""
 
