@@ -80,7 +80,10 @@ async def test_the_number_of_tasks_is_bounded_and_a_closed_nursery_takes_none() 
         nursery.spawn(asyncio.sleep(0), "three")
 
 
-async def test_what_is_away_is_tried_again_and_said_once() -> None:
+@pytest.mark.parametrize(
+    ("said_after_s", "said"), [(0.0, ["the bus does not answer; waiting for it", "the bus is there"]), (60.0, [])]
+)
+async def test_what_is_away_is_tried_again_and_said_once_if_it_lasts(said_after_s: float, said: list[str]) -> None:
     tries = 0
 
     async def attempt() -> str:
@@ -91,8 +94,8 @@ async def test_what_is_away_is_tried_again_and_said_once() -> None:
         return "there"
 
     with capture_logs() as lines:
-        assert await until_there("the bus", attempt, get_logger("a")) == "there"
-    assert [line["event"] for line in lines] == ["the bus does not answer; waiting for it", "the bus is there"]
+        assert await until_there("the bus", attempt, get_logger("a"), said_after_s) == "there"
+    assert [line["event"] for line in lines] == said
 
 
 async def test_an_error_that_waiting_cannot_cure_is_raised_at_once() -> None:
