@@ -21,6 +21,7 @@ VERSION: Final = "1.0.0"
 MESSAGE_CONTENT: Final = "application/vnd.msgpack"
 BATCH_CONTENT: Final = "application/vnd.tradewind.market-records"
 KAFKA_BINDING: Final = "0.5.0"
+AMQP_BINDING: Final = "0.3.0"
 
 PROMISES: Final[Mapping[Plane, str]] = {
     Plane.MARKET_DATA: (
@@ -40,7 +41,13 @@ letter {MAX_DEAD_LETTER_BYTES:,}). Its headers, ASCII text, carry its type, its 
 batch of market data is the raw bytes of its {MARKET_RECORD.itemsize}-byte records ({BATCH_CONTENT}).
 
 Prices and sizes are int64 mantissas at the instrument's precisions; money is a decimal written as text; times are \
-nanoseconds since the Unix epoch, UTC. The schemas describe the decoded map; in the examples bytes are base64."""
+nanoseconds since the Unix epoch, UTC.
+
+A message's partition is the CRC-32 of its key's UTF-8, modulo the topic's partitions. On Kafka a topic is a topic, and \
+the key is the record's. On RabbitMQ a topic is a durable direct exchange, the partition's number is the routing key, \
+and the key is the header `key`. A deployment may put a prefix before all names.
+
+The schemas describe the decoded map; in the examples bytes are base64."""
 
 _PARAMETERS: Final[Mapping[str, dict[str, Any]]] = {
     "venue": {"description": "The venue's name in lower case.", "examples": ["binance"]},
@@ -94,7 +101,7 @@ def _channel(traffic: TopicTraffic) -> dict[str, Any]:
         "description": f"{traffic.meaning}\n\n{PROMISES[topic.plane]}",
         "messages": {one.__name__: {"$ref": f"#/components/messages/{one.__name__}"} for one in traffic.messages},
         "tags": [{"name": topic.plane.value}],
-        "bindings": {"kafka": _kafka_binding(topic)},
+        "bindings": {"kafka": _kafka_binding(topic), "amqp": _amqp_binding(address)},
         "x-plane": topic.plane.value,
         "x-key": topic.key,
         "x-partitions": topic.partitions,
@@ -115,6 +122,11 @@ def _kafka_binding(topic: Topic) -> dict[str, Any]:
         else {"cleanup.policy": ["delete"], "retention.ms": topic.retention_s * 1_000}
     )
     return {"partitions": topic.partitions, "topicConfiguration": kept, "bindingVersion": KAFKA_BINDING}
+
+
+def _amqp_binding(address: str) -> dict[str, Any]:
+    exchange = {"name": address, "type": "direct", "durable": True, "autoDelete": False}
+    return {"is": "routingKey", "exchange": exchange, "bindingVersion": AMQP_BINDING}
 
 
 def _operations(traffic: TopicTraffic) -> list[tuple[str, dict[str, Any]]]:
