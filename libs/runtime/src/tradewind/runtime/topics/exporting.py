@@ -14,15 +14,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final, NamedTuple, cast
 
-from tradewind.bus.interface import Bus, Delivery, Start, TopicDescription
+from tradewind.bus.interface import Bus, Delivery, Start, Subscription, TopicDescription
 from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.topics.brokers import CLOSE_TIMEOUT_S
 from tradewind.runtime.topics.places import AtOffset, AtTime, Beginning, Place, beginning, first_offsets
 from tradewind.runtime.topics.tailing import CAPACITY, RECEIVE_LIMIT, Format
 from tradewind.wire.topics import Plane, Topic
 
-QUIET_S: Final = 20.0
-"""A broker that says nothing for so long has nothing more to say: what is missing cannot be read."""
+QUIET_S: Final = 5.0
+"""A broker that answers, and gives nothing for so long twice, has nothing more to give: the rest cannot be read."""
 CLOCK_SKEW_NS: Final = 60 * 1_000_000_000
 """Publishers' clocks differ; past an end in time reading goes on for so long before it stops."""
 _COMPRESSION: Final = 6
@@ -112,7 +112,7 @@ async def _read(bus: Bus, topic: Topic, reading: _Reading, shape: Format, file: 
         topic, start=reading.begin.start, capacity=CAPACITY, lossless=topic.plane is Plane.MARKET_DATA
     )
     try:
-        while not reading.done and (deliveries := await subscription.receive(RECEIVE_LIMIT, timeout_s=QUIET_S)):
+        while not reading.done and (deliveries := await _next(bus, topic, subscription)):
             for delivery in deliveries:
                 if reading.take(delivery):
                     reading.lines += _put(file, shape.of(delivery))
@@ -122,6 +122,13 @@ async def _read(bus: Bus, topic: Topic, reading: _Reading, shape: Format, file: 
         with contextlib.suppress(OSError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await subscription.close()
+
+
+async def _next(bus: Bus, topic: Topic, subscription: Subscription) -> list[Delivery]:
+    if deliveries := await subscription.receive(RECEIVE_LIMIT, timeout_s=QUIET_S):
+        return deliveries
+    await bus.describe(topic)  # A broker that is away is an error, not the end.
+    return await subscription.receive(RECEIVE_LIMIT, timeout_s=QUIET_S)
 
 
 def _put(file: IO[bytes], lines: Iterator[str]) -> int:
