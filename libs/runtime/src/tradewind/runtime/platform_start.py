@@ -5,8 +5,9 @@ What is away at the start is waited for with back-off, said once in words. Nothi
 
 import contextlib
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
-from tradewind.bus.connecting import connect
+from tradewind.bus.connecting import TRANSPORTS, connect
 from tradewind.bus.interface import Bus
 from tradewind.runtime.broker_urls import BrokerUrl, plane_urls
 from tradewind.runtime.logging import get_logger
@@ -25,12 +26,25 @@ async def open_shared(platform: PlatformSettings) -> AsyncIterator[SharedResourc
     Raises:
         StartRefused: a URL has no meaning, or a store answers and refuses us.
     """
+    _check_brokers(platform)
     async with (
         open_stores(platform) as stores,
         _open_buses(platform) as (market_bus, order_bus),
         telling_presence(stores.redis_url),
     ):
         yield SharedResources(platform, market_bus, order_bus, stores.database, stores.last_values)
+
+
+def _check_brokers(platform: PlatformSettings) -> None:
+    # Before the stores, which may be waited for: nobody waits to be told of a wrong setting.
+    for broker in plane_urls(platform):
+        try:
+            known = urlsplit(broker.url).scheme in TRANSPORTS
+        except ValueError:
+            known = False
+        if not known:
+            schemes = ", ".join(f"{name}://" for name in sorted(TRANSPORTS))
+            raise StartRefused(f"{broker.variable}: no broker's address; it begins with one of {schemes}")
 
 
 @contextlib.asynccontextmanager

