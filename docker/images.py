@@ -8,7 +8,7 @@ or tagged before. ``--local`` is for a machine that reaches no image registry: s
 from Debian packages and Maven artifacts under the names that the compose files use.
 
 Settings are environment variables: TRADEWIND_REGISTRY (with its slash at the end), TRADEWIND_VERSION, TRADEWIND_TAGS
-(more tags, separated by commas), TRADEWIND_REVISION (the commit, for a label), TRADEWIND_CACHE (a reference without tag,
+(more tags, comma-separated), TRADEWIND_REVISION (the commit, for a label), TRADEWIND_CACHE (a reference without tag,
 for a build cache in a registry), DEBIAN_IMAGE, PYTHON_IMAGE, UV_VERSION, and the images of others as the compose files
 name them (KAFKA_IMAGE ...). Standard library only: it runs before ``make setup``.
 """
