@@ -18,7 +18,7 @@ class KafkaTransport:
     order_capacity: int | None = None
 
     def __init__(self, url: str, broker: KafkaBroker | None = None) -> None:
-        self.url = f"{url}?prefix=t{secrets.token_hex(4)}."
+        self.url = f"{url}?prefix=t{secrets.token_hex(4)}.{'&session_ms=2000' if broker else ''}"
         self.survives_restart = broker is not None
         self._broker = broker
         self._opened: list[Bus] = []

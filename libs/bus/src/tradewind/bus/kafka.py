@@ -28,6 +28,7 @@ from tradewind.bus.interface import (
 )
 from tradewind.bus.kafka_groups import GroupSubscription
 from tradewind.bus.kafka_link import KafkaLink
+from tradewind.bus.kafka_logging import quieten_client
 from tradewind.bus.kafka_producers import (
     MARKET_PRODUCER,
     ORDER_PRODUCER,
@@ -55,6 +56,7 @@ async def connect_kafka(url: str) -> "KafkaBus":
         ConnectionError: no broker answered within the URL's ``connect_s``.
         UnsupportedTransport: the URL has what ``kafka_settings`` does not know.
     """
+    quieten_client()
     bus = KafkaBus(kafka_settings(url))
     try:
         await bus.open()
@@ -71,7 +73,7 @@ class KafkaBus:
         self._link = KafkaLink(settings)
         self._orders = KafkaWriter(self._link, **ORDER_PRODUCER)
         self._market = KafkaWriter(self._link, **MARKET_PRODUCER)
-        self._outbox = outbox or MarketOutbox()
+        self._outbox = MarketOutbox() if outbox is None else outbox
         self._sender = MarketSender(self._link, self._market, self._outbox)
         self._lanes: dict[tuple[str, int], OrderLane] = {}
         self._subscriptions: list[KafkaSubscription] = []
