@@ -44,8 +44,8 @@ Prices and sizes are int64 mantissas at the instrument's precisions; money is a 
 nanoseconds since the Unix epoch, UTC.
 
 A message's partition is the CRC-32 of its key's UTF-8, modulo the topic's partitions. On Kafka a topic is a topic, \
-and the key is the record's. On RabbitMQ a topic is a durable direct exchange, the partition's number is the routing key, \
-and the key is the header `key`. A deployment may put a prefix before all names.
+and the key is the record's. On RabbitMQ a topic is a durable direct exchange, the partition's number is the routing \
+key, and the key is the header `key`. A deployment may put a prefix before all names.
 
 The schemas describe the decoded map; in the examples bytes are base64."""
 
