@@ -15,8 +15,10 @@ from tradewind.model.enums import OrderSide, Outcome
 from tradewind.model.identifiers import ClientOrderId, InstrumentId, StrategyId
 from tradewind.model.order_status import OrderStatus
 from tradewind.runtime.health import HealthBoard
+from tradewind.runtime.settings import PlatformSettings
 from tradewind.services.api.changes import Latest, Revisions, Tail
 from tradewind.services.api.composing import Composer
+from tradewind.services.api.neighbours import Neighbours
 from tradewind.services.api.order_entry import ManualIds
 from tradewind.services.api.order_ledger import MAX_MISSING, OrderLedger
 from tradewind.services.api.order_views import money_text
@@ -194,7 +196,7 @@ def test_a_feed_that_lost_its_book_shows_none_until_its_next_snapshot() -> None:
 def test_one_frame_serves_all_who_look_at_the_same() -> None:
     state = ViewState(api_settings())
     state.define(instrument_named(BTCUSDT))
-    composer = Composer(state, HealthBoard(), destination="nowhere", version="0")
+    composer = Composer(state, HealthBoard(), Neighbours(PlatformSettings()), destination="nowhere", version="0")
     composer.refresh(marks=False, counters=False)
     first = composer.frame(BTCUSDT, 5)
     assert first is not None

@@ -11,9 +11,11 @@ from tradewind.model.identifiers import InstrumentId
 from tradewind.model.orders import Order
 from tradewind.runtime.health import HealthBoard, ServiceHealth
 from tradewind.services.api.market_view import MarketView, instrument_view
+from tradewind.services.api.neighbours import Neighbours
 from tradewind.services.api.order_views import FillMark, fill_mark, fill_view, order_view
 from tradewind.services.api.state import ViewState
 from tradewind.services.api.views import HealthView, ServiceView
+from tradewind.store.presence import ServicePresence
 
 MAX_OPEN_ORDERS: Final = 500
 MAX_CLOSED_ORDERS: Final = 200
@@ -29,12 +31,15 @@ Frame = tuple[int, bytes]
 class Composer:
     """Makes frames of one view model. ``refresh`` begins a new moment."""
 
-    def __init__(self, state: ViewState, board: HealthBoard, *, destination: str, version: str) -> None:
+    def __init__(
+        self, state: ViewState, board: HealthBoard, neighbours: Neighbours, *, destination: str, version: str
+    ) -> None:
         self._state = state
         self._board = board
+        self._neighbours = neighbours
         self._destination = destination
         self._version = version
-        self._rows: list[ServiceHealth] = []
+        self._services: list[ServiceView] = []
         self._health_revision = 0
         self._marks_revision = 0
         self._counters_revision = 0
@@ -47,9 +52,8 @@ class Composer:
         ``marks``: positions are valued anew; ``counters``: counters are shown anew. Both cost a message to each client.
         """
         self._frames.clear()
-        rows = self._board.rows()
-        if rows != self._rows:
-            self._rows = rows
+        if (services := self._all_services()) != self._services:
+            self._services = services
             self._health_revision = self._state.revisions.next()
         if marks and len(self._state.positions):
             self._marks_revision = self._state.revisions.next()
@@ -67,13 +71,24 @@ class Composer:
         return made if made[1] else None
 
     def health(self) -> HealthView:
-        """All services of the process."""
+        """All services of the deployment."""
+        return self._health(self._all_services())
+
+    def own_health(self) -> HealthView:
+        """The services of this process alone: what its probes ask for."""
+        return self._health([service_view(row) for row in self._board.rows()])
+
+    def _health(self, services: list[ServiceView]) -> HealthView:
         return HealthView(
-            ready=self._board.all_ready,
+            ready=all(service["ready"] for service in services),
             destination=self._destination,
             version=self._version,
-            services=[service_view(row) for row in self._board.rows()],
+            services=services,
         )
+
+    def _all_services(self) -> list[ServiceView]:
+        own = [service_view(row) for row in self._board.rows()]
+        return own + [service_view(row) for row in self._neighbours.services]
 
     def _changes(self, instrument_id: InstrumentId | None, depth: int, since: int) -> dict[str, Any]:
         state, changes = self._state, dict[str, Any]()
@@ -147,13 +162,13 @@ def _market_changes(market: MarketView, depth: int, since: int) -> dict[str, Any
     return changes
 
 
-def service_view(row: ServiceHealth) -> ServiceView:
-    """One row of the health board."""
+def service_view(row: ServiceHealth | ServicePresence) -> ServiceView:
+    """One row of the health board, or of another process."""
     return ServiceView(
         name=row.name,
         kind=row.kind,
-        state=row.state.value,
-        ready=row.state.value == "ready",
+        state=str(row.state),
+        ready=str(row.state) == "ready",
         reason=row.reason,
         since=str(row.since_ns),
         restarts=row.restarts,

@@ -17,7 +17,7 @@ probes: Final = APIRouter(include_in_schema=False)
 
 @router.get("/health")
 async def health(access: Accessed) -> HealthView:
-    """Every service of the process, and where orders go."""
+    """Every service of the deployment, and where orders go."""
     return access.composer.health()
 
 
@@ -44,7 +44,7 @@ async def alive() -> Response:
 @probes.get("/readyz")
 async def ready(access: Accessed) -> Response:
     """200 while every service of the process is ready, else 503 with the reasons."""
-    view = access.composer.health()
+    view = access.composer.own_health()
     return JSONResponse(dict(view), status_code=200 if view["ready"] else 503)
 
 

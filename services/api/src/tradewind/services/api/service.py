@@ -15,6 +15,7 @@ from tradewind.services.api.application import build_application
 from tradewind.services.api.composing import Composer
 from tradewind.services.api.feeding import Feeder
 from tradewind.services.api.guard import Guard
+from tradewind.services.api.neighbours import Neighbours
 from tradewind.services.api.queries import StoreQueries
 from tradewind.services.api.server import PageServer, bind
 from tradewind.services.api.settings import ApiSettings, allowed_hosts, check_binding
@@ -41,9 +42,9 @@ class ApiService:
         account_id = AccountId(f"{context.platform.venue}-{context.platform.account}")
         queries = StoreQueries(context.database, account_id, settings)
         program_version = version(DISTRIBUTION)
-        composer = Composer(
-            self._state, board, destination=venue_target(context.platform).sentence, version=program_version
-        )
+        self._neighbours = Neighbours(context.platform)
+        destination = venue_target(context.platform).sentence
+        composer = Composer(self._state, board, self._neighbours, destination=destination, version=program_version)
         self._feeder = Feeder(context, self._state, queries, settings)
         self._hub = StreamHub(self._state, composer, settings, self._abort)
         access = Access(context, settings, account_id, self._state, composer, queries, self._hub, board, metrics)
@@ -65,6 +66,7 @@ class ApiService:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._feeder.run())
             tasks.create_task(self._hub.run())
+            tasks.create_task(self._neighbours.run())
             tasks.create_task(self._server.run(before_stop=self._hub.close))
             self._context.health.set_ready()
 
