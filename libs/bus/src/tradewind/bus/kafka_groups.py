@@ -7,6 +7,7 @@ past its session finds its partitions given away: its commits are refused by the
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -144,20 +145,27 @@ class GroupSubscription(KafkaSubscription):
         taken = self._backlog.take(limit)
         received = self._received
         if self._skips and taken:
-            return self._without_poison(taken)
+            return self._without_poison(taken, limit)
         for delivery in taken:
             received[delivery.partition] = delivery.offset + 1
         return taken
 
-    def _without_poison(self, taken: list[Delivery]) -> list[Delivery]:
+    def _without_poison(self, taken: list[Delivery], limit: int) -> list[Delivery]:
         settled = self._received == self._committed
-        self._received.update((delivery.partition, delivery.offset + 1) for delivery in taken)
-        kept = [delivery for delivery in taken if delivery.topic is not _POISON]
-        self._skips -= len(taken) - len(kept)
+        kept: list[Delivery] = []
+        while taken and not kept:
+            self._received.update((delivery.partition, delivery.offset + 1) for delivery in taken)
+            kept = [delivery for delivery in taken if delivery.topic is not _POISON]
+            self._skips -= len(taken) - len(kept)
+            taken = kept or self._backlog.take(limit)
         if settled and not kept:
             # The reader is not told of it, so it may not commit for long.
-            self._link.tasks.spawn(self.commit(), f"commit.{self.topic.name}.{self.group}")
+            self._link.tasks.spawn(self._commit_poison(), f"commit.{self.topic.name}.{self.group}")
         return kept
+
+    async def _commit_poison(self) -> None:
+        with contextlib.suppress(ConnectionError, PermissionError):  # The reader's own commit will tell.
+            await self.commit()
 
     def _lost(self) -> None:
         self._generation += 1
