@@ -32,6 +32,17 @@ def test_live_with_own_keys_says_real() -> None:
     assert (target.real, target.sentence) == (True, "Orders go to the REAL exchange at https://api.binance.com")
 
 
+def test_a_process_that_signs_nothing_needs_no_keys_but_still_the_word() -> None:
+    addresses: dict[str, Any] = {
+        "venue_rest_url": REAL_REST,
+        "venue_stream_url": REAL_STREAM,
+        "venue_keys": "elsewhere",
+    }
+    assert venue_target(PlatformSettings(live="yes", **addresses)).real
+    with pytest.raises(RealVenueRefused, match="TRADEWIND_LIVE=yes"):
+        venue_target(PlatformSettings(**addresses))
+
+
 @pytest.mark.parametrize(
     ("rest", "stream"),
     [

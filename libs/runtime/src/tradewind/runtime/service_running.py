@@ -34,7 +34,7 @@ def run_services(services: Mapping[str, Service], *, live_status: bool) -> int:
     check_ports(settings, platform.host)
 
     async def main(switch: StopSwitch) -> None:
-        async with open_shared(platform) as shared, health_endpoint(platform):
+        async with health_endpoint(platform), open_shared(platform) as shared:
             status = PlatformStatus() if live_status else None
             supervisor = Supervisor(services, shared, settings, status_line=status)
             switch.stop = supervisor.stop

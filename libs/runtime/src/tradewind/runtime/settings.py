@@ -50,6 +50,8 @@ class PlatformSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: Path = msgspec.field(default_factory=lambda: Path("~/.local/share/tradewind").expanduser())
     postgres_dsn: str = ""
+    # wait: `tradewind db migrate` brings the schema of this version, and a start waits for it
+    schema: Literal["migrate", "wait"] = "migrate"
     redis_url: str = ""
     bus_url: str = "memory://"
     market_data_url: str = ""
@@ -62,6 +64,8 @@ class PlatformSettings(msgspec.Struct, frozen=True, kw_only=True):
     simulated_venue_hosts: str = ""
     venue_egress: str = "default"  # names the public address of this process; the venue counts weight by it
     venue_api_key: str = "demo-key"
+    # elsewhere: this process knows where orders go but holds no keys and signs nothing
+    venue_keys: Literal["here", "elsewhere"] = "here"
     venue_api_secret: str = "demo-secret"  # noqa: S105 - the simulated venue's published demo secret
     live: Literal["yes", "no"] = "no"
     host: str = "127.0.0.1"

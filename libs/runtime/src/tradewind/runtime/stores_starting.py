@@ -15,6 +15,7 @@ import asyncpg
 
 from tradewind.runtime.logging import get_logger
 from tradewind.runtime.refusals import StartRefused
+from tradewind.runtime.schema_waiting import until_schema
 from tradewind.runtime.settings import PREFIX, PlatformSettings
 from tradewind.runtime.supervised import is_supervised
 from tradewind.runtime.tasks import TaskNursery
@@ -58,7 +59,7 @@ async def open_stores(platform: PlatformSettings) -> AsyncIterator[Stores]:
     async with _embedded(platform, valkey=True) as (dsn, redis_url):
         last_values = _last_values(redis_url)
         if not is_supervised():  # else the supervisor has done it before it started this process
-            await _migrate(dsn)
+            await (until_schema(dsn) if platform.schema == "wait" else _migrate(dsn))
         database = Database(dsn, log=get_logger("database"))
         try:
             await database.wait_until_available()

@@ -101,6 +101,8 @@ def _check_real(platform: PlatformSettings, simulated: frozenset[str]) -> None:
             )
         if urlsplit(url).scheme in ("http", "ws"):
             raise RealVenueRefused(f"{name}={url} would send keys and orders unencrypted; use https:// and wss://")
+    if platform.venue_keys == "elsewhere":
+        return
     own_key = platform.venue_api_key not in ("", _DEFAULTS.venue_api_key)
     own_secret = platform.venue_api_secret not in ("", _DEFAULTS.venue_api_secret)
     if not (own_key and own_secret):
