@@ -21,7 +21,7 @@ async def main():
         await client.close()
     print(json.dumps({
         "open": [str(order.client_order_id) for order in status.open_orders],
-        "fills": [[str(fill.trade_id), str(fill.client_order_id), fill.price, fill.size] for fill in status.fills],
+        "fills": [[str(fill.trade_id), str(fill.venue_order_id), fill.price, fill.size] for fill in status.fills],
         "balances": {balance.currency: str(balance.total) for balance in status.balances.balances},
     }))
 
@@ -52,13 +52,18 @@ def check_ledger(platform: Platform) -> None:
     """Every fill of the exchange is stored once and no other; books, account and the exchange's balances are equal."""
     halt(platform)
     venue = venue_says(platform)
-    stored = platform.sql("SELECT trade_id, client_order_id, price, size FROM fills")
-    assert sorted([t, c, int(p), int(s)] for t, c, p, s in stored) == sorted(venue["fills"])
+    stored = platform.sql("SELECT trade_id, venue_order_id, price, size FROM fills")
+    assert sorted([trade, order, int(price), int(size)] for trade, order, price, size in stored) == sorted(
+        venue["fills"]
+    )
     assert len(venue["fills"]) > 0
     ledger = platform.sql("SELECT currency, account_amount, books_amount FROM ledger")
     assert ledger
     for currency, account, books in ledger:
         assert Decimal(account) == Decimal(books) == Decimal(venue["balances"][currency]), currency
+    assert not platform.sql(
+        "SELECT * FROM fills f LEFT JOIN orders o USING (client_order_id, venue_order_id) WHERE o.side IS NULL"
+    )
     filled = "SELECT client_order_id, sum(size) AS size FROM fills GROUP BY 1"
     assert not platform.sql(
         f"SELECT * FROM orders LEFT JOIN ({filled}) f USING (client_order_id) WHERE filled_size <> COALESCE(f.size, 0)"
