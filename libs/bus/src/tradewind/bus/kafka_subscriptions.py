@@ -1,6 +1,6 @@
-"""Reading from Kafka: a task per subscription fetches ahead into a bounded queue, and ``receive`` takes from it.
+"""Reading from Kafka: a task per subscription fetches into a bounded queue, and ``receive`` takes from it.
 
-Order: as published, per partition. Bounds: the queue, and what the client fetches at once (a megabyte per partition);
+Order: as published, per partition. Bounds: the queue, and what the client fetches ahead (a megabyte per partition);
 when they are full the broker keeps the rest, except for a reader of market data that may lose: its queue drops the
 oldest. On cancel: ``receive`` takes only what it returns. When the cluster is away, the task tries until it is back,
 and goes on where it was. Bytes that are no message of ours go to the dead letters, and the next one is read.
@@ -37,7 +37,11 @@ _log = logging.getLogger(__name__)
 
 
 class Backlog:
-    """What was fetched for one subscriber of the order plane: one fetch at a time, of at most ``capacity`` messages."""
+    """What was fetched for one subscriber of the order plane: at most ``capacity`` messages, and only while it waits.
+
+    The client holds the next fetch and the broker the rest. Fetching further ahead would put one more queue before
+    each message, and ask the broker for it in smaller pieces.
+    """
 
     def __init__(self, capacity: int) -> None:
         self.wake_up = WakeUp()
@@ -50,8 +54,8 @@ class Backlog:
 
     @property
     def free(self) -> int:
-        """Messages that may be put now: none while some are here. The client has the next fetch, the broker more."""
-        return 0 if self._queue else self._capacity
+        """Messages that may be put now."""
+        return 0 if self._queue or self.wake_up.future is None else self._capacity
 
     def put(self, deliveries: list[Delivery]) -> None:
         """Add what one fetch gave."""
@@ -64,7 +68,6 @@ class Backlog:
         if len(queue) <= limit:
             taken = list(queue)
             queue.clear()
-            self.room.wake()
         else:
             taken = [queue.popleft() for _ in range(limit)]
         return taken
@@ -169,6 +172,7 @@ class KafkaSubscription(abc.ABC):
         loop = asyncio.get_running_loop()
         deadline = None if timeout_s is None else loop.time() + timeout_s
         while True:
+            self._queue.room.wake()
             await self._queue.wake_up.sleep(None if deadline is None else deadline - loop.time())
             self._check_open()
             if taken := self._take(limit):
