@@ -39,6 +39,6 @@ test-containers: .venv/.dev ## Tests of images and compose on a real engine (ten
 
 .PHONY: bench-containers
 bench-containers: .venv/.dev ## Measure images: sizes, a cold build, one changed line, start of the platform
-	@$(BIN)/python -m tests.containers.bench $(ARGS)
+	@$(BIN)/python tests/containers/bench.py $(ARGS)
 
 COMPOSE_FILE_OF = $(if $(filter rabbitmq,$(BROKER)),--file docker/rabbitmq.yaml,)

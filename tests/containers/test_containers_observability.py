@@ -33,7 +33,7 @@ def ask(address: str, path: str, **parameters: str) -> Any:
 
 def test_every_service_is_found_and_answers(prometheus: str) -> None:
     def all_up() -> bool:
-        targets = ask(prometheus, "targets")["activeTargets"]
+        targets: list[dict[str, Any]] = ask(prometheus, "targets")["activeTargets"]
         # The migration's container has the same alias and is gone after its work.
         return sum(target["health"] == "up" for target in targets) == len(SERVICES)
 
@@ -52,8 +52,7 @@ def test_every_metric_of_dashboards_and_alerts_is_exported(kafka_platform: Platf
 
 
 def test_the_alerts_are_loaded_and_can_be_evaluated(prometheus: str) -> None:
-    rules = [rule for group in ask(prometheus, "rules")["groups"] for rule in group["rules"]]
-    assert len(rules) == (ROOT / "docker/prometheus/alerts.yml").read_text().count("- alert:")
+    assert len(_rules(prometheus)) == (ROOT / "docker/prometheus/alerts.yml").read_text().count("- alert:")
     until(lambda: all(rule["health"] == "ok" for rule in _rules(prometheus)), "every alert is evaluated")
 
 
