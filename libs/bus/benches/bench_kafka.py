@@ -223,8 +223,13 @@ async def compare(url: str, measure: Callable[[Publish, Read], Awaitable[T]], tu
     return figures
 
 
-async def run(url: str) -> dict[str, float]:
-    """All figures: the median of the turns, and ours as a ratio of raw."""
+async def run(url: str | None = None) -> dict[str, float]:
+    """All figures: the median of the turns, and ours as a ratio of raw. Without a URL, on a broker of its own."""
+    with broker(url) as at:
+        return await _measured(at)
+
+
+async def _measured(url: str) -> dict[str, float]:
     bus_rate, raw_rate = map(median, await compare(url, throughput, ROUNDS))
     bus_waits, raw_waits = await compare(url, latency, PACED_TURNS)
     (bus_p50, bus_p99), (raw_p50, raw_p99) = (map(median, zip(*each, strict=True)) for each in (bus_waits, raw_waits))
@@ -244,7 +249,7 @@ async def run(url: str) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def broker(url: str | None = None) -> Iterator[str]:
+def broker(url: str | None) -> Iterator[str]:
     """The broker at ``url``, or one of our own."""
     if url is not None:
         yield url
@@ -267,5 +272,5 @@ async def _finished(publishing: Awaitable[object]) -> None:
 
 
 if __name__ == "__main__":
-    with broker(*sys.argv[1:2]) as at, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(run(at)), indent=2))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        print(json.dumps(runner.run(run(*sys.argv[1:2])), indent=2))

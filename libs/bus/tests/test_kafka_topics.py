@@ -29,6 +29,7 @@ from bus_contract import (
 from tradewind.bus.connecting import connect
 from tradewind.bus.envelopes import MAX_BROKER_BYTES, sealed
 from tradewind.bus.interface import Bus, Start
+from tradewind.bus.kafka_link import topic_settings
 from tradewind.bus.kafka_settings import kafka_settings
 from tradewind.wire import encoding
 from tradewind.wire.events import DeadLettered
@@ -259,3 +260,19 @@ async def test_market_records_arrive_whole_in_large_numbers(bus: Bus) -> None:
     received = await collect(subscription, 2_000)
     assert [int(batch_of(d).records["sequence"][0]) for d in received] == [number * 50 for number in range(2_000)]
     assert bus.statistics().dropped_records == 0
+
+
+async def test_what_was_handed_over_is_sent_before_the_bus_closes(bus: Bus, kafka_url: str) -> None:
+    topic = market_topic()
+    subscription = await bus.subscribe(topic)
+    other = await connect(f"{kafka_url}?prefix={PREFIX}")
+    for number in range(100):
+        other.publish_now(topic, "SIM", batch(number * 2))
+    await other.close()
+    received = await collect(subscription, 100)
+    assert [int(batch_of(d).records["sequence"][0]) for d in received] == [number * 2 for number in range(100)]
+
+
+def test_three_brokers_keep_three_replicas_and_need_two() -> None:
+    assert topic_settings(order_topic(), 3)["min.insync.replicas"] == "2"
+    assert "min.insync.replicas" not in topic_settings(order_topic(), 1)

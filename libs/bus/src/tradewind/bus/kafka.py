@@ -206,8 +206,8 @@ class KafkaBus:
 
     async def close(self) -> None:
         """See ``Bus.close``. Everyone who waits gets BusClosed, after a moment for what is on its way."""
-        if not self._link.closed:
-            self._link.closed = True
+        if not self._link.closing:
+            self._link.closing = True
             await drained([*self._lanes.values(), self._sender])
             for lane in self._lanes.values():
                 lane.refuse_waiting()

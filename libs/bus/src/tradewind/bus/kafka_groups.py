@@ -6,7 +6,6 @@ then is delivered again to the new owner, and a commit of it that comes later co
 past its session finds its partitions given away: its commits are refused by the broker, and it joins again.
 """
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
@@ -14,7 +13,13 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
 from aiokafka.abc import ConsumerRebalanceListener  # type: ignore[import-untyped]
-from aiokafka.errors import CommitFailedError, GroupAuthorizationFailedError, IllegalStateError, KafkaError  # type: ignore[import-untyped]
+from aiokafka.errors import (  # type: ignore[import-untyped]
+    CommitFailedError,
+    ConsumerStoppedError,
+    GroupAuthorizationFailedError,
+    IllegalStateError,
+    KafkaError,
+)
 
 from tradewind.bus.interface import BusClosed, Delivery, Start
 from tradewind.bus.kafka_link import KafkaLink
@@ -49,7 +54,6 @@ class GroupSubscription(KafkaSubscription):
         self._fetch_generation = 0
         self._generation = 0
         self._skips = 0
-        self._commits: set[asyncio.Task[None]] = set()
 
     async def commit(self) -> None:
         """See ``Subscription.commit``; of a partition that was lost since it commits nothing."""
@@ -59,9 +63,12 @@ class GroupSubscription(KafkaSubscription):
             return
         name, generation = self._link.name_of(self.topic), self._generation
         named = {TopicPartition(name, partition): offset for partition, offset in offsets.items()}
+        consumer = self._consumer
         try:
-            await self._until_closed(named)
-        except (CommitFailedError, IllegalStateError):
+            if consumer is not None:
+                await consumer.commit(named)
+        except (CommitFailedError, ConsumerStoppedError, IllegalStateError):
+            self._check_open()
             if generation == self._generation:
                 self._lost()
         except GroupAuthorizationFailedError as error:
@@ -76,8 +83,6 @@ class GroupSubscription(KafkaSubscription):
     async def close(self) -> None:
         """See ``Subscription.close``."""
         self._lost()
-        for task in list(self._commits):
-            await self._link.tasks.cancel(task)
         await super().close()
 
     async def give_up(self) -> None:
@@ -160,7 +165,8 @@ class GroupSubscription(KafkaSubscription):
             taken = kept or self._backlog.take(limit)
         if settled and not kept:
             # The reader is not told of it, so it may not commit for long.
-            self._link.tasks.spawn(self._commit_poison(), f"commit.{self.topic.name}.{self.group}")
+            with contextlib.suppress(BusClosed):
+                self._link.tasks.spawn(self._commit_poison(), f"commit.{self.topic.name}.{self.group}")
         return kept
 
     async def _commit_poison(self) -> None:
@@ -172,18 +178,6 @@ class GroupSubscription(KafkaSubscription):
         self._received.clear()
         self._committed.clear()
         self._committed_now.wake()
-
-    async def _until_closed(self, offsets: Mapping[Any, int]) -> None:
-        consumer = self._consumer
-        if consumer is None:
-            raise IllegalStateError("not a member now")
-        task = self._link.tasks.spawn(consumer.commit(offsets), f"commit.{self.topic.name}.{self.group}")
-        self._commits.add(task)
-        task.add_done_callback(self._commits.discard)
-        await asyncio.wait({task})
-        if task.cancelled():
-            raise BusClosed(f"subscription to {self.topic.name} was closed before the broker confirmed the commit")
-        await task
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -36,6 +36,8 @@ _TOPIC_EXISTS: Final = 36
 _REFUSALS: Final = {17: ValueError, 29: PermissionError, 37: ValueError, 38: ValueError, 40: ValueError, 44: ValueError}
 """Kafka's error codes that no retry mends: bad name, not authorized, bad partitions, replicas, settings, policy."""
 
+_CLOSED: Final = "the bus is closed; connect again"
+
 _log = logging.getLogger(__name__)
 
 
@@ -45,7 +47,9 @@ class KafkaLink:
     def __init__(self, settings: KafkaSettings) -> None:
         self.settings = settings
         self.tasks = OwnedTasks("bus.kafka")
-        self.closed = False
+        self.closing = False
+        """Nothing new is taken; what is on its way still goes."""
+        self._closed = False
         self._admin: Any = None
         self._lookup: Any = None
         self._partitions: dict[str, int] = {}
@@ -61,7 +65,7 @@ class KafkaLink:
 
     async def close(self) -> None:
         """End the tasks and the connections."""
-        self.closed = True
+        self.closing = self._closed = True
         await self.tasks.close()
         if self._lookup is not None:
             await stop_consumer(self._lookup)
@@ -164,7 +168,8 @@ class KafkaLink:
         deadline = time.monotonic() + patience_s
         pause_s = FIRST_PAUSE_S
         while True:
-            self.check_open()
+            if self._closed:
+                raise BusClosed(_CLOSED)
             try:
                 async with asyncio.timeout(patience_s):
                     return await attempt()
@@ -195,8 +200,8 @@ class KafkaLink:
 
     def check_open(self) -> None:
         """Raises BusClosed when the bus is closed."""
-        if self.closed:
-            raise BusClosed("the bus is closed; connect again")
+        if self.closing:
+            raise BusClosed(_CLOSED)
 
     def _groups_of(self, topic: Topic) -> str:
         # No topic's name has a colon.

@@ -8,9 +8,9 @@ needs its insides: it offers no other way.
 import asyncio
 import logging
 from collections.abc import Awaitable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from aiokafka.errors import ProducerClosed  # type: ignore[import-untyped]
+from aiokafka.errors import ConsumerStoppedError, ProducerClosed  # type: ignore[import-untyped]
 
 POLITE_S: Final = 3.0
 _FORCED_S: Final = 5.0
@@ -31,6 +31,9 @@ async def stop_producer(producer: Any, patience_s: float = POLITE_S) -> None:
 async def stop_consumer(consumer: Any, patience_s: float = POLITE_S) -> None:
     """Leave the group, for so long as that is patient; then let the broker find out."""
     await _within(patience_s, consumer.stop())
+    if consumer._coordinator is not None:
+        # A commit that is under way would be tried again for ever.
+        consumer._coordinator._send_req = _refused
     await _within(_FORCED_S, consumer._client.close())
     _release_metadata_waiters(consumer._client)
     left = [task for task in _tasks_of(consumer) if task is not None and not task.done()]
@@ -54,6 +57,10 @@ def _release_metadata_waiters(client: Any) -> None:
     waiting = client._md_update_fut
     if waiting is not None and not waiting.done():
         waiting.set_result(False)
+
+
+async def _refused(_request: object) -> NoReturn:
+    raise ConsumerStoppedError
 
 
 async def _within(limit_s: float, ending: Awaitable[object]) -> None:

@@ -101,6 +101,9 @@ class KafkaSubscription(abc.ABC):
     async def open(self) -> None:
         """Find the place to begin, and begin."""
         self._consumer = await self._link.ask(f"reading {self.topic.name}", self._opened)
+        if self.closed:  # By the bus, meanwhile.
+            await stop_consumer(self._consumer)
+        self._check_open()
         self._task = self._link.tasks.spawn(self._read(), f"read.{self.topic.name}.{self.group or ''}")
 
     async def receive(self, limit: int = 256, timeout_s: float | None = None) -> list[Delivery]:

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
+from tradewind.bus.interface import BusClosed
+
 T = TypeVar("T")
 CLOSE_TIMEOUT_S: Final = 30.0
 
@@ -22,9 +24,17 @@ class OwnedTasks:
     def __init__(self, owner: str) -> None:
         self._owner = owner
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
 
     def spawn(self, coro: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Start ``coro`` as a task."""
+        """Start ``coro`` as a task.
+
+        Raises:
+            BusClosed: all were ended.
+        """
+        if self._closed:
+            coro.close()
+            raise BusClosed("the bus is closed; connect again")
         task = asyncio.get_running_loop().create_task(coro, name=f"{self._owner}.{name}")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -37,6 +47,7 @@ class OwnedTasks:
 
     async def close(self) -> None:
         """Cancel all and wait for them."""
+        self._closed = True
         tasks = set(self._tasks)
         for task in tasks:
             task.cancel()
@@ -47,5 +58,6 @@ class OwnedTasks:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, BusClosed):
             _log.error("%s failed", task.get_name(), exc_info=error)

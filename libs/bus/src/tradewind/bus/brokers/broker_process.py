@@ -27,6 +27,10 @@ class BrokerUnavailable(RuntimeError):
     """The broker is not installed here, or does not start; the message says what to do."""
 
 
+class BrokerNotInstalled(BrokerUnavailable):
+    """The broker, or what it needs to run, is not on this machine."""
+
+
 class BrokerProcess:
     """A running broker. All calls block."""
 

@@ -169,9 +169,10 @@ class KafkaBroker:
         if formatted:
             return
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)]
+        command = [*self._java(), "kafka.tools.StorageTool", "format", f"--config={self._properties}"]
         result = subprocess.run(  # noqa: S603 - our own command line, no shell
-            [*command, *self._scram_users()],
+            # In one word: an id may begin with a minus.
+            [*command, f"--cluster-id={cluster}", *self._scram_users()],
             capture_output=True,
             text=True,
             check=False,

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from tradewind.bus.brokers.broker_process import BrokerUnavailable
+from tradewind.bus.brokers.broker_process import BrokerNotInstalled, BrokerUnavailable
 
 ARCHIVE: Final = "classes.jsa"
 """Java's class data archive in the home folder: with it a broker starts in half the time. It may be missing."""
@@ -40,12 +40,12 @@ def java() -> str:
     """The ``java`` program of ``JAVA_HOME`` or of the path.
 
     Raises:
-        BrokerUnavailable: there is none.
+        BrokerNotInstalled: there is none.
     """
     home = os.environ.get("JAVA_HOME")
     found = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     if found is None:
-        raise BrokerUnavailable("Kafka needs Java 17 or newer; install openjdk-17-jre-headless or set JAVA_HOME")
+        raise BrokerNotInstalled("Kafka needs Java 17 or newer; install openjdk-17-jre-headless or set JAVA_HOME")
     return found
 
 
@@ -53,11 +53,11 @@ def class_path(home: Path) -> str:
     """All jars of ``home``, always in the same order, which the class data archive depends on.
 
     Raises:
-        BrokerUnavailable: no jars.
+        BrokerNotInstalled: no jars.
     """
     jars = sorted(str(jar) for jar in home.glob("*.jar"))
     if not jars:
-        raise BrokerUnavailable(f"Kafka is not installed in {home}; {_HOW}")
+        raise BrokerNotInstalled(f"Kafka is not installed in {home}; {_HOW}")
     return os.pathsep.join(jars)
 
 

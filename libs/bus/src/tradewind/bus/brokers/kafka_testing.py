@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.bus.brokers.broker_process import BrokerUnavailable
+from tradewind.bus.brokers.broker_process import BrokerNotInstalled
 from tradewind.bus.brokers.kafka_broker import KafkaBroker
 from tradewind.bus.brokers.required import missing
 
@@ -53,7 +53,7 @@ def _brokers() -> Iterator[KafkaFactory]:
             started.callback(broker.kill)
             try:
                 broker.start()
-            except BrokerUnavailable as error:
+            except BrokerNotInstalled as error:
                 missing("kafka", str(error))
             return broker
 
