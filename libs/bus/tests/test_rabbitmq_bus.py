@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from typing import Final
 
 import pytest
 from bus_contract import BusContract
@@ -11,12 +12,17 @@ from tradewind.bus.brokers.rabbitmq_broker import RabbitMQBroker
 from tradewind.bus.connecting import connect
 from tradewind.bus.interface import Bus
 
+pytestmark = pytest.mark.brokers
+
+SETTLE_S: Final = 2.5
+"""RabbitMQ writes its list of queues about a second late."""
+
 
 class RabbitMQTransport:
     """Connections to a broker under a prefix that no other test has."""
 
     order_capacity: int | None = None
-    survives_restart = False
+    survives_restart = True
 
     def __init__(self, url: str, broker: RabbitMQBroker | None = None) -> None:
         self.url = f"{url}?prefix=t{secrets.token_hex(4)}."
@@ -29,6 +35,7 @@ class RabbitMQTransport:
 
     async def restart(self) -> Bus:
         assert self._broker is not None
+        await asyncio.sleep(SETTLE_S)
         await asyncio.to_thread(self._broker.kill)
         await asyncio.to_thread(self._broker.start)
         return await self.open()
@@ -40,7 +47,12 @@ class RabbitMQTransport:
 
 class TestRabbitMQBusContract(BusContract):
     @pytest.fixture
-    async def transport(self, rabbitmq_url: str) -> AsyncIterator[RabbitMQTransport]:
-        transport = RabbitMQTransport(rabbitmq_url)
+    async def transport(self, request: pytest.FixtureRequest) -> AsyncIterator[RabbitMQTransport]:
+        """On the session's broker, except for the test that restarts it."""
+        if request.function.__name__.endswith("survives_a_restart"):
+            broker: RabbitMQBroker = request.getfixturevalue("own_rabbitmq")
+            transport = RabbitMQTransport(broker.url, broker)
+        else:
+            transport = RabbitMQTransport(request.getfixturevalue("rabbitmq_url"))
         yield transport
         await transport.close()

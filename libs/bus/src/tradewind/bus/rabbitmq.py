@@ -72,10 +72,10 @@ class RabbitMQBus:
     """A ``Bus`` on a RabbitMQ."""
 
     def __init__(self, settings: RabbitMQSettings) -> None:
-        self._publishing = RabbitMQLink(settings, "publishing")
-        self._reading = RabbitMQLink(settings, "reading")
-        self._topology = RabbitMQTopology(settings)
         self._tasks = OwnedTasks("rabbitmq")
+        self._publishing = RabbitMQLink(settings, "publishing", self._tasks)
+        self._reading = RabbitMQLink(settings, "reading", self._tasks)
+        self._topology = RabbitMQTopology(settings)
         self._registry = GroupRegistry(self._reading, self._topology)
         self._publisher = secrets.token_hex(8)
         self._outbox = MarketOutbox()

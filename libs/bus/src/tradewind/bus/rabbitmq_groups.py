@@ -3,14 +3,14 @@
 Order: a queue hands over in publish order, to one consumer at a time; a partition that changes hands begins again at
 the first message that is not committed. Bound: ``PREFETCH`` messages of a partition that are not committed, received or
 not; the broker keeps the rest. So a member must commit before it has received more than that of a partition. On cancel:
-``receive`` takes only what it returns. A commit whose partition was lost in between, with the connection or to another
-member, commits nothing of it, and those messages come again.
+``receive`` takes only what it returns. When another member comes, a partition is handed over as soon as what was
+received of it is committed, or after ``_HAND_OVER_S``. A commit whose partition was lost in between, with the
+connection or to another member, commits nothing of it, and those messages come again.
 """
 
 import asyncio
 import collections
 import contextlib
-import logging
 from typing import Final
 
 import aiormq.abc
@@ -24,10 +24,12 @@ from tradewind.bus.rabbitmq_messages import Arrival, arrival
 from tradewind.bus.rabbitmq_registry import GroupRegistry
 from tradewind.bus.rabbitmq_subscriptions import PREFETCH, Publish, RabbitMQSubscription
 from tradewind.bus.rabbitmq_topology import RabbitMQTopology, queue_state
+from tradewind.bus.waking import WakeUp
 from tradewind.wire.encoding import UndecodableMessage
 from tradewind.wire.topics import Topic
 
-_log: Final = logging.getLogger(__name__)
+_HAND_OVER_S: Final = 2.0
+"""How long a member that has to leave a partition to another may take to commit what it has received of it."""
 
 
 class OwnedPartition:
@@ -41,6 +43,8 @@ class OwnedPartition:
         self.committed_tag = 0
         self.last_tag = 0
         self.broken = False
+        self.leaving = False
+        self.commits = WakeUp()
         self.backlog = 0
         """Messages at the broker when last asked."""
         self._topic = topic
@@ -48,8 +52,9 @@ class OwnedPartition:
     def take_in(self, message: aiormq.abc.DeliveredMessage) -> None:
         """The next message."""
         one = arrival(self._topic, self.partition, message)
-        self.waiting.append(one)
         self.last_tag = one.tag
+        if not self.leaving:
+            self.waiting.append(one)
 
     async def commit(self) -> None:
         """Everything received is done.
@@ -62,6 +67,7 @@ class OwnedPartition:
             with losses():
                 await self.channel.basic_ack(tag, multiple=True, wait=False)
             self.committed_tag = tag
+            self.commits.wake()
 
 
 class GroupSubscription(RabbitMQSubscription):
@@ -135,7 +141,7 @@ class GroupSubscription(RabbitMQSubscription):
             membership.changed.clear()
             mine = set(membership.mine(self.topic.partitions))
             left = [p for p, owned in self._owned.items() if p not in mine or owned.broken]
-            await asyncio.gather(*(self._release(partition) for partition in left))
+            await asyncio.gather(*(self._hand_over(partition) for partition in left))
             await membership.greet()
             for partition in sorted(mine - self._owned.keys()):
                 await self._acquire(partition, membership)
@@ -149,6 +155,7 @@ class GroupSubscription(RabbitMQSubscription):
 
         def broke(_reason: object) -> None:
             owned.broken = True
+            owned.commits.wake()
             membership.changed.set()
 
         async def take_in(message: aiormq.abc.DeliveredMessage) -> None:
@@ -164,9 +171,22 @@ class GroupSubscription(RabbitMQSubscription):
             await channel.basic_qos(prefetch_count=PREFETCH, timeout=RPC_TIMEOUT_S)
             await channel.basic_consume(queue, take_in, timeout=RPC_TIMEOUT_S)
 
+    async def _hand_over(self, partition: int) -> None:
+        # What was received is in somebody's hands, who should be done with it before the next member begins there.
+        owned = self._owned[partition]
+        self._turn.remove(partition)
+        owned.leaving = True
+        owned.waiting.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HAND_OVER_S):
+                while owned.received_tag > owned.committed_tag and not owned.broken:
+                    await owned.commits.sleep(None)
+        await self._release(partition)
+
     async def _release(self, partition: int) -> None:
         owned = self._owned.pop(partition)
-        self._turn.remove(partition)
+        if partition in self._turn:
+            self._turn.remove(partition)
         await close_channel(owned.channel)
 
     async def _somebody_is_there(self) -> bool:

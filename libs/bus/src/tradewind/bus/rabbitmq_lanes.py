@@ -24,7 +24,7 @@ from pamqp import commands as spec
 
 from tradewind.bus.envelopes import sealed
 from tradewind.bus.interface import BusClosed, Payload
-from tradewind.bus.rabbitmq_link import PAUSE_S, LinkLost, RabbitMQLink, losses
+from tradewind.bus.rabbitmq_link import LONGEST_PAUSE_S, PAUSE_S, LinkLost, RabbitMQLink, losses
 from tradewind.bus.rabbitmq_messages import properties
 from tradewind.bus.rabbitmq_registry import GroupRegistry
 from tradewind.bus.rabbitmq_topology import RabbitMQTopology, queue_state
@@ -181,6 +181,7 @@ class Lane:
                 turn.set_result(None)
 
     async def _recover(self) -> None:
+        pause_s = PAUSE_S
         while True:
             try:
                 if self._channel is None or self._channel.is_closed:
@@ -188,7 +189,8 @@ class Lane:
                 if self._full:
                     await self._room()
             except LinkLost:
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             else:
                 self._stalled = self._full = False
                 return

@@ -26,12 +26,15 @@ from aiormq.exceptions import (
 )
 
 from tradewind.bus.interface import BusClosed
+from tradewind.bus.owned_tasks import OwnedTasks
 from tradewind.bus.rabbitmq_settings import RabbitMQSettings
 
 RPC_TIMEOUT_S: Final = 30.0
 """How long the broker may take for one answer; declaring a queue on a busy disk is the slowest."""
 PAUSE_S: Final = 0.05
-"""Between two tries of something that a lost connection interrupted."""
+LONGEST_PAUSE_S: Final = 1.0
+"""Between two tries of something that a lost connection interrupted; a broker that comes back needs a while for its
+queues."""
 
 _CONNECT_TIMEOUT_S: Final = 10.0
 _CLOSE_TIMEOUT_S: Final = 5.0
@@ -78,11 +81,12 @@ def losses() -> Iterator[None]:
 class RabbitMQLink:
     """The connection. ``keep`` must run in a task while the link is open."""
 
-    def __init__(self, settings: RabbitMQSettings, purpose: str) -> None:
+    def __init__(self, settings: RabbitMQSettings, purpose: str, tasks: OwnedTasks) -> None:
         self.settings = settings
         self.declared: set[str] = set()
         """Topics whose exchange and queues were declared on this connection."""
         self._purpose = purpose
+        self._tasks = tasks
         self._connection: aio_pika.abc.AbstractConnection | None = None
         self._underlay: aiormq.abc.AbstractConnection | None = None
         self.major_version = 0
@@ -124,9 +128,17 @@ class RabbitMQLink:
             raise BusClosed(_BUS_CLOSED)
         if self._underlay.is_closed:
             raise LinkLost("the connection to RabbitMQ was closed")
-        with losses():
-            channel = await self._underlay.channel(publisher_confirms=confirms, timeout=RPC_TIMEOUT_S)
-        return cast(Channel, channel)
+        # Not in the caller's task: a channel that is cancelled while it is opened leaves the library and the broker of
+        # different minds about which numbers are free, and the broker then closes the connection.
+        opening = self._tasks.spawn(self._opened(self._underlay, confirms), "channel")
+        try:
+            opened = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._close_unwanted)
+            raise
+        if isinstance(opened, LinkLost):
+            raise opened
+        return opened
 
     @contextlib.asynccontextmanager
     async def short_channel(self, *, confirms: bool = False) -> AsyncIterator[Channel]:
@@ -144,17 +156,33 @@ class RabbitMQLink:
         Raises:
             BusClosed: the link was closed.
         """
+        pause_s = PAUSE_S
         while True:
             try:
                 return await action()
-            except LinkLost:
-                await asyncio.sleep(PAUSE_S)
+            except LinkLost as error:
+                _log.info("beginning again after %s", error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def close(self) -> None:
         """Close the connection; everyone who waits for one gets BusClosed."""
         self._closed = True
         await self._forget()
         self._up.set()
+
+    @staticmethod
+    async def _opened(underlay: aiormq.abc.AbstractConnection, confirms: bool) -> Channel | LinkLost:
+        try:
+            with losses():
+                channel = await underlay.channel(publisher_confirms=confirms, timeout=RPC_TIMEOUT_S)
+            return cast(Channel, channel)
+        except LinkLost as error:
+            return error
+
+    def _close_unwanted(self, opening: asyncio.Task[Channel | LinkLost]) -> None:
+        if not opening.cancelled() and isinstance(channel := opening.result(), Channel):
+            self._tasks.spawn(close_channel(channel), "unwanted")
 
     async def _connect(self) -> None:
         settings = self.settings

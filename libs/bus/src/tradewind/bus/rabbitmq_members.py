@@ -36,6 +36,7 @@ PING_S: Final = 1.0
 _INTRODUCTION_S: Final = 3.0
 """How long a newcomer waits for those who are there; one of them may be frozen."""
 _ANSWERS_S: Final = 1.0
+_LEAVE_S: Final = 3.0
 _WAITING_MESSAGES: Final = 1_000
 """What may wait for a frozen member; its ``ping`` messages then drop the oldest."""
 
@@ -148,11 +149,11 @@ class Membership:
         channel, self._channel = self._channel, None
         if channel is None:
             return
-        if not channel.is_closed:
-            with contextlib.suppress(LinkLost):
+        with contextlib.suppress(LinkLost, TimeoutError):
+            async with asyncio.timeout(_LEAVE_S):
                 await _publish(channel, self._topology.members, self._place, Word("bye", self._id))
-            with contextlib.suppress(LinkLost), losses():
-                await channel.queue_delete(self._queue, timeout=RPC_TIMEOUT_S)
+                with losses():
+                    await channel.queue_delete(self._queue, timeout=RPC_TIMEOUT_S)
         await close_channel(channel)
 
     async def _heard(self, message: aiormq.abc.DeliveredMessage) -> None:

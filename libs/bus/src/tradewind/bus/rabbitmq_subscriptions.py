@@ -10,6 +10,7 @@ import abc
 import asyncio
 import collections
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -20,7 +21,15 @@ from tradewind.bus.dead_letters import dead_lettered
 from tradewind.bus.interface import BusClosed, Delivery, Offsets, Payload, Start, SubscriptionStatistics
 from tradewind.bus.market_queue import MarketQueue
 from tradewind.bus.owned_tasks import OwnedTasks
-from tradewind.bus.rabbitmq_link import PAUSE_S, LinkLost, RabbitMQLink, RefusedByBroker, close_channel, losses
+from tradewind.bus.rabbitmq_link import (
+    LONGEST_PAUSE_S,
+    PAUSE_S,
+    LinkLost,
+    RabbitMQLink,
+    RefusedByBroker,
+    close_channel,
+    losses,
+)
 from tradewind.bus.rabbitmq_messages import Arrival, arrival
 from tradewind.bus.rabbitmq_streams import OnMessage, attach, stream_end, stream_range
 from tradewind.bus.rabbitmq_topology import RabbitMQTopology
@@ -146,7 +155,9 @@ class RabbitMQSubscription(abc.ABC):
     def _lag(self) -> int: ...
 
     async def _run(self) -> None:
+        pause_s = PAUSE_S
         while True:
+            began = time.monotonic()
             try:
                 await self._read()
             except LinkLost as error:
@@ -162,7 +173,8 @@ class RabbitMQSubscription(abc.ABC):
             except Exception:
                 # A bug, or an answer that nobody expected; a reader that silently stopped would be worse.
                 _log.exception("reading %s failed; beginning again", self.topic.name)
-            await asyncio.sleep(PAUSE_S)
+            pause_s = PAUSE_S if time.monotonic() - began > LONGEST_PAUSE_S else min(pause_s * 2, LONGEST_PAUSE_S)
+            await asyncio.sleep(pause_s)
 
     async def _received(self, limit: int, timeout_s: float | None) -> list[Delivery]:
         loop = asyncio.get_running_loop()
