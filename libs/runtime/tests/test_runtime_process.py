@@ -154,7 +154,7 @@ def test_without_redis_the_services_run(launch: Launcher, stores: dict[str, str]
         (["up", "fake-brief"], {"TRADEWIND_LOG_LEVEL": "loud"}, "TRADEWIND_LOG_LEVEL='loud': it takes one of debug, "),
         (["up", "fake-brief"], {"TRADEWIND_VENUE_REST_URL": "https://api.binance.com"}, "REAL exchange"),
         (["up", "fake-brief"], {"TRADEWIND_REDIS_URL": "ftp://:hunter2@x"}, "TRADEWIND_REDIS_URL takes an address"),
-        (["up", "fake-brief"], {"TRADEWIND_ORDERS_URL": "pigeon://x"}, "TRADEWIND_ORDERS_URL: no bus transport"),
+        (["up", "fake-brief"], {"TRADEWIND_ORDERS_URL": "pigeon://x"}, "TRADEWIND_ORDERS_URL: no broker's address"),
         (["up", "fake-brief"], {"TRADEWIND_DATA_DIR": "/dev/null/x"}, "/dev/null/x"),
         (["run", "fake"], {}, "there is no service 'fake'"),
         (["run", "fake-port"], {"TRADEWIND_FAKE_PORT_PORT": "far"}, "TRADEWIND_FAKE_PORT_PORT='far': it takes a whole"),
