@@ -17,7 +17,7 @@ ARGS ?=
 .PHONY: help
 help: ## Print this list
 	@echo "Tradewind: make TARGET [ARGS='...']"
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-17s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: .venv/.ready ## Make .venv with the `tradewind` command in it
@@ -49,6 +49,8 @@ check: .venv/.dev ## Formatting, lint, strict types, import layers
 .PHONY: bench
 bench: .venv/.dev ## Measure, as ratios against a peer or a bare limit in the same run (CAPTURE=file for the replay part)
 	@$(BIN)/python -m tests.bench $(if $(CAPTURE),--capture $(CAPTURE),) $(ARGS)
+
+include docker/docker.mk $(wildcard k8s/k8s.mk)
 
 .PHONY: format
 format: .venv/.dev ## Format and mend what a machine can mend
