@@ -212,14 +212,14 @@ class KafkaLink:
             admin = AIOKafkaAdminClient(**self.settings.client)
             try:
                 await admin.start()
-            except TRANSIENT:
+            except BaseException:
                 await admin.close()
                 raise
             self._admin = admin
         lookup = AIOKafkaConsumer(**self.settings.client)
         try:
             await lookup.start()
-        except TRANSIENT:
+        except BaseException:
             await stop_consumer(lookup)
             raise
         self._lookup = lookup
