@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tradewind.runtime.service_registry import installed_names
+
 ROOT = Path(__file__).resolve().parents[1]
 SERVICES = sorted(path.parent for path in (ROOT / "services").glob("*/pyproject.toml"))
 FORBIDDEN = {"utils", "common", "helpers", "misc", "base", "core"}
@@ -19,7 +21,7 @@ def tracked() -> list[Path]:
 
 @pytest.mark.parametrize("folder", SERVICES, ids=lambda path: path.name)
 def test_a_service_folder_is_complete(folder: Path) -> None:
-    for part in ("README.md", "service.toml", "src", "tests"):
+    for part in ("README.md", "service.toml", "Dockerfile", "compose.yaml", "k8s.yaml.j2", "src", "tests"):
         assert (folder / part).exists(), f"services/{folder.name} has no {part}"
     assert list((folder / "tests").glob("test_*.py")), f"services/{folder.name} has no test"
 
@@ -39,7 +41,7 @@ def test_service_toml_says_what_the_code_says(folder: Path) -> None:
 
 
 def test_every_installed_service_has_its_folder() -> None:
-    assert {point.name for point in entry_points(group="tradewind.services")} == {folder.name for folder in SERVICES}
+    assert set(installed_names()) == {folder.name for folder in SERVICES}
 
 
 def test_the_namespace_has_no_init_that_would_hide_other_packages() -> None:

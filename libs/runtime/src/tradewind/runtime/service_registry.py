@@ -1,7 +1,11 @@
 """Finds the services that are installed beside this package, by the entry point group ``tradewind.services``."""
 
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.service import Service
@@ -19,7 +23,7 @@ class BrokenService(StartRefused):
 
 def installed_names() -> list[str]:
     """Names of all installed services, sorted, without loading their code."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return sorted({point.name for point in _points()})
 
 
 def load_services(names: list[str] | None = None) -> dict[str, Service]:
@@ -29,12 +33,26 @@ def load_services(names: list[str] | None = None) -> dict[str, Service]:
         ServiceNotFound: a name that is not installed.
         BrokenService: a service's code cannot be loaded.
     """
-    points = {point.name: point for point in entry_points(group=GROUP)}
+    points = {point.name: point for point in _points()}
     for name in names or ():
         if name not in points:
             there_are = ", ".join(sorted(points)) or "none is installed; run make setup"
             raise ServiceNotFound(f"there is no service {name!r}; there are: {there_are}")
     return {name: _load(points[name]) for name in sorted(set(names or points))}
+
+
+def _points() -> list[EntryPoint]:
+    return [point for point in entry_points(group=GROUP) if _is_there(point)]
+
+
+def _is_there(point: EntryPoint) -> bool:
+    """Whether its code is: a folder that was installed in place and then removed leaves its entry point behind."""
+    text = point.dist.read_text("direct_url.json") if point.dist is not None else None
+    if not text:
+        return True
+    origin = msgspec.json.decode(text)
+    is_in_place = origin.get("dir_info", {}).get("editable", False)
+    return not is_in_place or Path(unquote(urlsplit(origin["url"]).path)).is_dir()
 
 
 def _load(point: EntryPoint) -> Service:

@@ -42,7 +42,7 @@ def render(
       tradewind k8s render prod_main --version 0.3.1 --out build/manifests
       tradewind k8s render dev_local --out k8s/rendered --check
     """
-    _need_packages()
+    need_packages()
     from tradewind.runtime.kubernetes.profiles import load_profile
     from tradewind.runtime.kubernetes.rendering import as_one
     from tradewind.runtime.kubernetes.rendering import render as render_tree
@@ -74,7 +74,7 @@ def profiles(
       tradewind k8s profiles
       tradewind k8s render $(tradewind k8s profiles --names) --out k8s/rendered
     """
-    _need_packages()
+    need_packages()
     from rich.console import Console
     from rich.table import Table
 
@@ -93,7 +93,12 @@ def profiles(
     Console().print(table)
 
 
-def _need_packages() -> None:
+def need_packages() -> None:
+    """Say what to install where the extra is missing.
+
+    Raises:
+        StartRefused: it is missing.
+    """
     try:
         import jinja2
         import yaml
