@@ -17,9 +17,9 @@ DASHBOARDS = sorted((ROOT / "docker/grafana/dashboards").glob("*.json"))
 def prometheus(kafka_platform: Platform) -> str:
     """The address of a Prometheus that watches the platform."""
     port = str(free_port())
-    environment = {"TRADEWIND_PROMETHEUS_PORT": port, "COMPOSE_PROFILES": "observability"}
-    kafka_platform.up("--no-deps", "prometheus", wait_s=90, environment=environment)
-    kafka_platform.environment["COMPOSE_PROFILES"] = "observability"  # so that it is removed with the rest
+    # For every command from here on, so that it is removed with the rest.
+    kafka_platform.environment |= {"TRADEWIND_PROMETHEUS_PORT": port, "COMPOSE_PROFILES": "observability"}
+    kafka_platform.up("--no-deps", "prometheus", wait_s=90)
     return f"http://127.0.0.1:{port}/api/v1"
 
 
