@@ -158,8 +158,8 @@ def install_own(folders: Iterable[Path], tree: Path) -> None:
 
 
 def _uv(*arguments: str, text: str = "") -> None:
-    subprocess.run(
-        ["uv", "--quiet", "--no-config", "pip", "install", "--link-mode", "copy", *arguments],
+    subprocess.run(  # noqa: S603 - our own command line, no shell
+        ["uv", "--quiet", "--no-config", "pip", "install", "--link-mode", "copy", *arguments],  # noqa: S607
         input=text,
         text=True,
         check=True,
@@ -180,10 +180,11 @@ def _finish(tree: Path, *, development_too: bool) -> None:
             program.unlink()
     libraries = [str(path) for path in packages.rglob("*.so") if ".libs" not in str(path) and "numpy" not in path.parts]
     if libraries and shutil.which("strip"):
-        subprocess.run(["strip", "--strip-debug", *libraries], check=True)
+        subprocess.run(["strip", "--strip-debug", *libraries], check=True)  # noqa: S603, S607 - of the build's own image
     # The root file system is read-only, so byte code is made now; without time stamps it is the same each time.
     compiling = ["compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
-    subprocess.run([sys.executable, "-m", *compiling, "-s", str(tree), "-p", "/", str(packages)], check=True)
+    command = [sys.executable, "-m", *compiling, "-s", str(tree), "-p", "/", str(packages)]
+    subprocess.run(command, check=True)  # noqa: S603 - our own command line, no shell
     # Equal files with equal times are the same layer in every image, and are stored and sent once.
     for path in [tree, *tree.rglob("*")]:
         os.utime(path, (_EPOCH_S, _EPOCH_S), follow_symlinks=False)
@@ -204,7 +205,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="packages.py", description="Installs packages into an image's layers.")
     parser.add_argument("target", choices=("build-packages", "platform-packages", "platform", "needs", "service"))
     parser.add_argument("folder", nargs="?", help="services/NAME, for needs and service")
-    parser.add_argument("--from", dest="source", type=Path, help="a list that --list has printed, for platform-packages")
+    parser.add_argument(
+        "--from", dest="source", type=Path, help="a list that --list has printed, for platform-packages"
+    )
     parser.add_argument("--list", action="store_true", help="print what would be installed and install nothing")
     options = parser.parse_args()
     if options.target in ("needs", "service") and not options.folder:

@@ -35,7 +35,7 @@ def test_every_service_is_found_and_answers(prometheus: str) -> None:
     def all_up() -> bool:
         targets: list[dict[str, Any]] = ask(prometheus, "targets")["activeTargets"]
         # The migration's container has the same alias and is gone after its work.
-        return sum(target["health"] == "up" for target in targets) == len(SERVICES)
+        return len([target for target in targets if target["health"] == "up"]) == len(SERVICES)
 
     until(all_up, "every service is scraped")
 
