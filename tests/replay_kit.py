@@ -47,7 +47,8 @@ def replay(folder: Path, capture: Path, *arguments: str) -> dict[str, Any]:
     out = folder / "report.json"
     options = ("--headless", "--replay", str(capture), "--report", str(out), "--data-dir", str(folder / "data"))
     speed = () if "--speed" in arguments else ("--speed", "max")
-    done = run_demo(folder, *options, *speed, *arguments)
+    # Its own port: the default one may go to somebody else between the choice and the start.
+    done = run_demo(folder, *options, *speed, *arguments, TRADEWIND_SIM_VENUE_PORT=str(free_port()))
     assert done.returncode == 0, done.stdout + done.stderr
     report: dict[str, Any] = json.loads(out.read_bytes())
     return report

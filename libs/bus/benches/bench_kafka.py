@@ -249,7 +249,7 @@ async def _measured(url: str) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def broker(url: str | None) -> Iterator[str]:
+def broker(url: str | None = None) -> Iterator[str]:
     """The broker at ``url``, or one of our own."""
     if url is not None:
         yield url
