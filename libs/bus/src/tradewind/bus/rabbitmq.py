@@ -169,6 +169,8 @@ class RabbitMQBus:
         check_replay(from_offset, from_time_ns, limit)
         self._check_open()
 
+        await self._sender.drained()  # Who publishes and then replays wants to see it.
+
         async def replayed() -> list[list[Delivery]]:
             await self._topology.declare_topic(self._reading, topic)
             parts = (self._replayed(topic, p, from_offset, from_time_ns, limit) for p in range(topic.partitions))
@@ -184,6 +186,7 @@ class RabbitMQBus:
             BusClosed: the bus is closed.
         """
         self._check_open()
+        await self._sender.drained()
         return await self._reading.retrying(lambda: self._described(topic))
 
     def statistics(self) -> BusStatistics:

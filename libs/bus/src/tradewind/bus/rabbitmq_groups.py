@@ -11,16 +11,19 @@ connection or to another member, commits nothing of it, and those messages come 
 import asyncio
 import collections
 import contextlib
+import logging
+import time
 from typing import Final
 
 import aiormq.abc
 from aiormq.channel import Channel
 
-from tradewind.bus.interface import Delivery, Start
+from tradewind.bus.interface import BusClosed, Delivery, Start
 from tradewind.bus.owned_tasks import OwnedTasks
-from tradewind.bus.rabbitmq_link import RPC_TIMEOUT_S, LinkLost, RabbitMQLink, close_channel, losses
+from tradewind.bus.rabbitmq_link import RPC_TIMEOUT_S, LinkLost, RabbitMQLink, RefusedByBroker, close_channel, losses
 from tradewind.bus.rabbitmq_members import PING_S, Membership
 from tradewind.bus.rabbitmq_messages import Arrival, arrival
+from tradewind.bus.rabbitmq_order import InOrder
 from tradewind.bus.rabbitmq_registry import GroupRegistry
 from tradewind.bus.rabbitmq_subscriptions import PREFETCH, Publish, RabbitMQSubscription
 from tradewind.bus.rabbitmq_topology import RabbitMQTopology, queue_state
@@ -31,6 +34,8 @@ from tradewind.wire.topics import Topic
 _HAND_OVER_S: Final = 2.0
 """How long a member that has to leave a partition to another may take to commit what it has received of it."""
 
+_log: Final = logging.getLogger(__name__)
+
 
 class OwnedPartition:
     """One partition that this member reads, over a channel of its own: closing it gives back what is not committed."""
@@ -39,22 +44,41 @@ class OwnedPartition:
         self.partition = partition
         self.channel = channel
         self.waiting: collections.deque[Arrival] = collections.deque()
-        self.received_tag = 0
-        self.committed_tag = 0
-        self.last_tag = 0
+        self.received = 0
+        """Messages received since the last commit."""
         self.broken = False
-        self.leaving = False
         self.commits = WakeUp()
         self.backlog = 0
         """Messages at the broker when last asked."""
         self._topic = topic
+        self._in_order = InOrder()
+        self._mixed = False  # tags in ``waiting`` are not in order
+        self._last_tag = 0
+        self._committed_tag = 0
+
+    @property
+    def held(self) -> int:
+        """Messages that the broker has handed over and that are not committed."""
+        return self._last_tag - self._committed_tag
 
     def take_in(self, message: aiormq.abc.DeliveredMessage) -> None:
         """The next message."""
         one = arrival(self._topic, self.partition, message)
-        self.last_tag = one.tag
-        if not self.leaving:
-            self.waiting.append(one)
+        self._last_tag = one.tag
+        fitting = self._in_order.take(one, time.monotonic())
+        self._mixed |= len(fitting) > 1
+        self.waiting += fitting
+
+    def take_overdue(self) -> bool:
+        """Whether something waited for its predecessor in vain."""
+        overdue = self._in_order.overdue(time.monotonic())
+        if overdue:
+            self._mixed = True
+            _log.error(
+                "%s, partition %d: messages are missing before %s", self._topic, self.partition, overdue[0].message_id
+            )
+        self.waiting += overdue
+        return bool(overdue)
 
     async def commit(self) -> None:
         """Everything received is done.
@@ -62,12 +86,19 @@ class OwnedPartition:
         Raises:
             LinkLost: the connection broke; the broker does not know it, or will not keep it.
         """
-        tag = self.received_tag
-        if tag > self.committed_tag:
+        # What was handed over and neither received nor dropped stays; it need not be the newest.
+        kept = [one.tag for one in self._in_order.held()]
+        if self.waiting:
+            kept.append(min(one.tag for one in self.waiting) if self._mixed else self.waiting[0].tag)
+        else:
+            self._mixed = False
+        tag = min(kept) - 1 if kept else self._last_tag
+        self.received = 0
+        if tag > self._committed_tag:
             with losses():
                 await self.channel.basic_ack(tag, multiple=True, wait=False)
-            self.committed_tag = tag
-            self.commits.wake()
+            self._committed_tag = tag
+        self.commits.wake()
 
 
 class GroupSubscription(RabbitMQSubscription):
@@ -113,7 +144,7 @@ class GroupSubscription(RabbitMQSubscription):
 
     def held(self) -> dict[int, int]:
         """Messages that the broker has handed over and that are not committed, by partition."""
-        return {owned.partition: owned.last_tag - owned.committed_tag for owned in self._owned.values()}
+        return {owned.partition: owned.held for owned in self._owned.values()}
 
     async def _begin(self) -> None:
         await self._topology.declare_topic(self._link, self.topic)
@@ -126,12 +157,13 @@ class GroupSubscription(RabbitMQSubscription):
             await membership.join(await self._somebody_is_there())
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(membership.watch())
-                tasks.create_task(self._look_at_backlog())
+                tasks.create_task(self._look_after())
                 await self._follow(membership)
         except BaseExceptionGroup as errors:
-            if (lost := errors.subgroup(LinkLost)) is None:
-                raise
-            raise LinkLost("the connection to RabbitMQ broke") from lost
+            for kind in (BusClosed, RefusedByBroker, LinkLost):
+                if (found := errors.subgroup(kind)) is not None:
+                    raise kind(f"reading {self.topic.name}: {found.exceptions[0]}") from found
+            raise
         finally:
             await asyncio.gather(*(self._release(partition) for partition in list(self._owned)))
             await membership.leave()
@@ -175,11 +207,9 @@ class GroupSubscription(RabbitMQSubscription):
         # What was received is in somebody's hands, who should be done with it before the next member begins there.
         owned = self._owned[partition]
         self._turn.remove(partition)
-        owned.leaving = True
-        owned.waiting.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_HAND_OVER_S):
-                while owned.received_tag > owned.committed_tag and not owned.broken:
+                while owned.received and not owned.broken:
                     await owned.commits.sleep(None)
         await self._release(partition)
 
@@ -199,12 +229,16 @@ class GroupSubscription(RabbitMQSubscription):
                 return True
         return False
 
-    async def _look_at_backlog(self) -> None:
+    async def _look_after(self) -> None:
         while True:
             for owned in list(self._owned.values()):
                 queue = self._topology.group_queue(self.topic.name, owned.partition, self._group)
                 if (state := await queue_state(self._link, queue)) is not None:
                     owned.backlog = state[0]
+                if owned.take_overdue():
+                    self.wake_up.wake()
+                if not owned.received and not owned.waiting:
+                    await owned.commit()  # Of what nobody receives: it was here already, or it was put aside.
             await asyncio.sleep(PING_S)
 
     def _take(self, limit: int) -> list[Delivery]:
@@ -228,7 +262,8 @@ class GroupSubscription(RabbitMQSubscription):
                 taken.append(waiting[0].delivery())
             except UndecodableMessage:
                 return
-            owned.received_tag = waiting.popleft().tag
+            waiting.popleft()
+            owned.received += 1
 
     def _poison(self) -> Arrival | None:
         if not self._turn:
@@ -239,7 +274,7 @@ class GroupSubscription(RabbitMQSubscription):
     def _skip(self, poison: Arrival) -> None:
         owned = self._owned.get(poison.partition)
         if owned is not None and owned.waiting and owned.waiting[0] is poison:
-            owned.received_tag = owned.waiting.popleft().tag
+            owned.waiting.popleft()
 
     def _lag(self) -> int:
         return sum(len(owned.waiting) + owned.backlog for owned in self._owned.values())

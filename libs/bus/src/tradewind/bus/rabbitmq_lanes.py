@@ -7,9 +7,8 @@ messages may reach other queues twice. Bound: ``WINDOW`` under way; the rest wai
 When full: one that was rejected looks until every group has room, instead of trying, so that streams are not filled
 with repeats. On cancel: a publish that waits for its turn is withdrawn; one under way may be published or not.
 
-One hole is known: the broker rejects per channel until a queue has lost a fifth of its limit, and begins to accept
-again by itself. Should a queue lose that much (``queue_limit / 5``) while the messages after a rejected one are still
-between us and the broker, they overtake it. That takes a broker that stopped reading from us in just that moment.
+A queue that was full may take a message before an earlier one that it has rejected. Therefore each message says which
+one comes before it, and readers restore the order (``rabbitmq_order``).
 """
 
 import asyncio
@@ -20,12 +19,12 @@ from typing import Final
 
 from aiormq.channel import Channel
 from aiormq.exceptions import DeliveryError
-from pamqp import commands as spec
 
 from tradewind.bus.envelopes import sealed
 from tradewind.bus.interface import BusClosed, Payload
 from tradewind.bus.rabbitmq_link import LONGEST_PAUSE_S, PAUSE_S, LinkLost, RabbitMQLink, losses
 from tradewind.bus.rabbitmq_messages import properties
+from tradewind.bus.rabbitmq_order import message_id
 from tradewind.bus.rabbitmq_registry import GroupRegistry
 from tradewind.bus.rabbitmq_topology import RabbitMQTopology, queue_state
 from tradewind.wire.topics import Topic
@@ -37,17 +36,20 @@ _ROOM_AGAIN: Final = 0.75
 _FIRST_LOOK_S: Final = 0.02
 _LONGEST_LOOK_S: Final = 0.5
 _BLIND_RETRY_S: Final = 1.0
+_GIVEN_UP: Final = 1_000
 _BUS_CLOSED: Final = "the bus is closed; connect again; the message is not published"
 
 
 class _Entry:
     """One message that is not confirmed yet."""
 
-    __slots__ = ("body", "number", "properties", "turn", "waited")
+    __slots__ = ("before", "body", "headers", "key", "number", "turn", "waited")
 
-    def __init__(self, number: int, properties: spec.Basic.Properties, body: bytes) -> None:
+    def __init__(self, number: int, key: str, headers: dict[str, bytes], body: bytes) -> None:
         self.number = number
-        self.properties = properties
+        self.before: int | None = None
+        self.key = key
+        self.headers = headers
         self.body = body
         self.turn: asyncio.Future[None] | None = None
         self.waited = False
@@ -81,6 +83,8 @@ class Lane:
         self._channel: Channel | None = None
         self._line: list[_Entry] = []
         self._next = 0
+        self._last_sent = -1
+        self._given_up: dict[int, int] = {}
         self._under_way = 0
         self._woken = 0  # those whose turn it is, and who have not run yet
         self._window = 1
@@ -96,7 +100,7 @@ class Lane:
             ValueError: larger than a message may be.
         """
         headers, body = sealed(payload, time.time_ns())
-        entry = _Entry(self._next, properties(headers, key, f"{self._publisher}-{self._next}"), body)
+        entry = _Entry(self._next, key, headers, body)
         self._next += 1
         if self._stalled or self._line or self._woken or self._under_way >= self._window:
             await self._wait_for_turn(entry)
@@ -123,9 +127,13 @@ class Lane:
             self._under_way -= 1
             self._window = 1
             self._stalled = True
-            self._full |= isinstance(error, DeliveryError)
+            if isinstance(error, DeliveryError):
+                self._full = True
+                for waiting in self._line:
+                    self._count_wait(waiting)
             return False
         except BaseException:
+            self._give_up(entry)
             self._under_way -= 1
             self._advance()
             raise
@@ -138,31 +146,51 @@ class Lane:
     async def _send(self, entry: _Entry) -> None:
         if self._channel is None:
             raise LinkLost("no channel to RabbitMQ yet")
+        if entry.before is None:
+            entry.before, self._last_sent = self._last_sent, entry.number
+        before = entry.before
+        while before in self._given_up:
+            before = self._given_up[before]
+        named = message_id(self._publisher, entry.number, before)
         with losses():
             await self._channel.basic_publish(
                 entry.body,
                 exchange=self._exchange,
                 routing_key=str(self._partition),
-                properties=entry.properties,
+                properties=properties(entry.headers, entry.key, named),
                 wait=False,
             )
+
+    def _give_up(self, entry: _Entry) -> None:
+        # It may have arrived or not; what is sent from now on does not count on it.
+        if entry.before is not None:
+            self._given_up[entry.number] = entry.before
+            if len(self._given_up) > _GIVEN_UP:
+                del self._given_up[next(iter(self._given_up))]
 
     async def _wait_for_turn(self, entry: _Entry) -> None:
         if self._closed:
             raise BusClosed(_BUS_CLOSED)
-        if self._full and not entry.waited:
-            entry.waited = True
-            self.waits += 1
+        if self._full:
+            self._count_wait(entry)
         turn = entry.turn = asyncio.get_running_loop().create_future()
         bisect.insort(self._line, entry, key=_number_of)
         self._advance()
         try:
+            if turn.done():
+                await asyncio.sleep(0)  # Behind those who were woken before, and have not run yet.
             await turn
         except BaseException:
             self._withdraw(entry, turn)
+            self._give_up(entry)
             raise
         self._woken -= 1
         self._under_way += 1
+
+    def _count_wait(self, entry: _Entry) -> None:
+        if not entry.waited:
+            entry.waited = True
+            self.waits += 1
 
     def _withdraw(self, entry: _Entry, turn: asyncio.Future[None]) -> None:
         if entry in self._line:

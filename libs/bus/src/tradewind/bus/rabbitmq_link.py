@@ -78,6 +78,14 @@ def losses() -> Iterator[None]:
         raise LinkLost(f"the connection to RabbitMQ broke: {error!r}") from error
 
 
+def stop_if_cancelled() -> None:
+    """For loops that go on after errors: a task group that is cancelled while one of its tasks fails tells the failure
+    alone, and the cancellation would be forgotten."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class RabbitMQLink:
     """The connection. ``keep`` must run in a task while the link is open."""
 

@@ -16,7 +16,15 @@ from tradewind.bus.interface import BusClosed
 from tradewind.bus.market_queue import MarketOutbox, Outgoing
 from tradewind.bus.owned_tasks import OwnedTasks
 from tradewind.bus.partitions import partition_of
-from tradewind.bus.rabbitmq_link import PAUSE_S, LinkLost, RabbitMQLink, RefusedByBroker, close_channel, losses
+from tradewind.bus.rabbitmq_link import (
+    PAUSE_S,
+    LinkLost,
+    RabbitMQLink,
+    RefusedByBroker,
+    close_channel,
+    losses,
+    stop_if_cancelled,
+)
 from tradewind.bus.rabbitmq_messages import properties
 from tradewind.bus.rabbitmq_topology import RabbitMQTopology
 from tradewind.bus.waking import WakeUp
@@ -71,6 +79,7 @@ class MarketSender:
                 return
             except RefusedByBroker as error:
                 _log.error("market data cannot be published: %s", error)
+            stop_if_cancelled()
             await asyncio.sleep(PAUSE_S)
 
     async def _send_over_one_channel(self) -> None:
@@ -110,7 +119,7 @@ class MarketSender:
                     outgoing.body,
                     exchange=self._topology.exchange(topic.name),
                     routing_key=str(partition_of(outgoing.key, topic.partitions)),
-                    properties=properties(outgoing.headers, outgoing.key, f"{self._publisher}-{number}"),
+                    properties=properties(outgoing.headers, outgoing.key, f"{self._publisher}.{number}"),
                     wait=False,
                 )
         except DeliveryError as error:

@@ -1,7 +1,6 @@
 """A message as RabbitMQ carries it: the headers of an envelope and the key as AMQP text headers, and the body.
 
-``message_id`` is ``<publisher>-<number>``: a message that was sent again, because nobody knew whether it had arrived,
-has the same one.
+``message_id`` says who published it and in which order; see ``rabbitmq_order``.
 """
 
 import dataclasses
@@ -39,10 +38,15 @@ class Arrival:
     message: aiormq.abc.DeliveredMessage
 
     @property
+    def message_id(self) -> str | None:
+        """Who published it, and in which order."""
+        return self.message.header.properties.message_id
+
+    @property
     def headers(self) -> Mapping[str, object]:
-        """Its headers, text as bytes."""
+        """Its headers that are text, as bytes; ours are."""
         table = self.message.header.properties.headers or {}
-        return {name: value.encode() if isinstance(value, str) else value for name, value in table.items()}
+        return {name: value.encode() for name, value in table.items() if isinstance(value, str)}
 
     def delivery(self) -> Delivery:
         """What it says.

@@ -5,6 +5,7 @@ A group exists from the moment that its record stands there. So a group whose be
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -18,12 +19,13 @@ from tradewind.bus.interface import Start
 from tradewind.bus.rabbitmq_link import RPC_TIMEOUT_S, LinkLost, RabbitMQLink, close_channel, losses
 from tradewind.bus.rabbitmq_messages import PERSISTENT, STREAM_OFFSET
 from tradewind.bus.rabbitmq_streams import read_stream, stream_end
-from tradewind.bus.rabbitmq_topology import RabbitMQTopology, bind, delete_queue
+from tradewind.bus.rabbitmq_topology import RabbitMQTopology, bind, delete_queue, queue_state
 from tradewind.wire.topics import Topic
 
 _TRIES: Final = 50
 _LOCK_POLL_S: Final = 0.05
 
+_log: Final = logging.getLogger(__name__)
 _records: Final = msgspec.msgpack.Decoder(tuple[str, str])
 
 
@@ -66,6 +68,7 @@ class GroupRegistry:
             LinkLost: the connection broke.
         """
         if group in await self.groups(topic.name):
+            await self._restore(topic, group)
             return
         async with self._beginning, self._lock(f"{self._topology.group_queue(topic.name, 0, group)}.begin"):
             if group in await self.groups(topic.name):
@@ -75,6 +78,16 @@ class GroupRegistry:
             async with self._link.short_channel(confirms=True) as channel:
                 record = msgspec.msgpack.encode((topic.name, group))
                 await channel.basic_publish(record, routing_key=self._topology.registry, timeout=RPC_TIMEOUT_S)
+
+    async def _restore(self, topic: Topic, group: str) -> None:
+        for partition in range(topic.partitions):
+            queue = self._topology.group_queue(topic.name, partition, group)
+            if await queue_state(self._link, queue) is None:
+                _log.error(
+                    "queue %s was deleted, and with it what group %s had not read; it is made again", queue, group
+                )
+                await self._topology.declare_group_queue(self._link, topic.name, partition, group)
+                await bind(self._link, queue, self._topology.exchange(topic.name), str(partition))
 
     @contextlib.asynccontextmanager
     async def _lock(self, name: str) -> AsyncIterator[None]:

@@ -19,7 +19,7 @@ from aiormq.channel import Channel
 
 from tradewind.bus.dead_letters import dead_lettered
 from tradewind.bus.interface import BusClosed, Delivery, Offsets, Payload, Start, SubscriptionStatistics
-from tradewind.bus.market_queue import MarketQueue
+from tradewind.bus.market_queue import MarketQueue, with_gap
 from tradewind.bus.owned_tasks import OwnedTasks
 from tradewind.bus.rabbitmq_link import (
     LONGEST_PAUSE_S,
@@ -29,12 +29,15 @@ from tradewind.bus.rabbitmq_link import (
     RefusedByBroker,
     close_channel,
     losses,
+    stop_if_cancelled,
 )
 from tradewind.bus.rabbitmq_messages import Arrival, arrival
+from tradewind.bus.rabbitmq_order import Once
 from tradewind.bus.rabbitmq_streams import OnMessage, attach, stream_end, stream_range
 from tradewind.bus.rabbitmq_topology import RabbitMQTopology
 from tradewind.bus.waking import WakeUp
 from tradewind.wire.encoding import UndecodableMessage
+from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.topics import Topic, dead_letters_of
 
 Publish = Callable[[Topic, str, Payload], Awaitable[None]]
@@ -43,6 +46,8 @@ PREFETCH: Final = 512
 """Messages that the broker hands over before it waits for acknowledgements: enough to be busy during a round trip."""
 _ACKS_PER_PREFETCH: Final = 8
 _POISON_WAITING: Final = 64
+_BETWEEN_SEGMENTS: Final = 1
+"""Offsets that no message has: the broker keeps notes of its own at the beginning of a segment."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -173,6 +178,7 @@ class RabbitMQSubscription(abc.ABC):
             except Exception:
                 # A bug, or an answer that nobody expected; a reader that silently stopped would be worse.
                 _log.exception("reading %s failed; beginning again", self.topic.name)
+            stop_if_cancelled()
             pause_s = PAUSE_S if time.monotonic() - began > LONGEST_PAUSE_S else min(pause_s * 2, LONGEST_PAUSE_S)
             await asyncio.sleep(pause_s)
 
@@ -255,7 +261,7 @@ class StreamSubscription(RabbitMQSubscription):
             expected = self._next[partition]
             if one.offset < expected:
                 return  # A chunk is handed over whole; its beginning is not what was asked for.
-            if one.offset > expected:
+            if one.offset > expected + _BETWEEN_SEGMENTS:
                 self._missed(partition, expected, one.offset)
             self._next[partition] = one.offset + 1
             self._arrived(one)
@@ -332,10 +338,14 @@ class OrderReader(StreamSubscription):
     ) -> None:
         super().__init__(link, topology, tasks, topic, publish, start, min(capacity, PREFETCH))
         self._waiting: collections.deque[Arrival] = collections.deque()
+        self._once = [Once() for _ in range(topic.partitions)]
 
     def _arrived(self, one: Arrival) -> None:
-        self._waiting.append(one)
-        self.wake_up.wake()
+        if self._once[one.partition].is_new(one):
+            self._waiting.append(one)
+            self.wake_up.wake()
+        elif not self._waiting:
+            self._done_with(one.tag)
 
     def _take(self, limit: int) -> list[Delivery]:
         waiting = self._waiting
@@ -392,6 +402,7 @@ class MarketReader(StreamSubscription):
         self._lossless = lossless
         self._tags: collections.deque[int] = collections.deque()
         self._poisoned: collections.deque[Arrival] = collections.deque(maxlen=_POISON_WAITING)
+        self._gap_next = False
 
     def statistics(self) -> SubscriptionStatistics:
         result = super().statistics()
@@ -404,12 +415,16 @@ class MarketReader(StreamSubscription):
             delivery = one.delivery()
         except UndecodableMessage:
             # What it said is lost, and it may be that nobody receives for a while: the next receive puts it aside.
-            self._queue.missed()
+            self._gap()
             self._poisoned.append(one)
             self.wake_up.wake()
             if not self._tags:  # Else what waits before it would be acknowledged too.
                 self._done_with(one.tag)
             return
+        if self._gap_next and isinstance(delivery.payload, MarketBatch):
+            self._gap_next = False
+            self._queue.gaps += 1
+            delivery = with_gap(delivery)
         if self._lossless:
             self._tags.append(one.tag)
         self._queue.put((delivery,))
@@ -439,7 +454,14 @@ class MarketReader(StreamSubscription):
 
     def _missed(self, partition: int, wanted: int, found: int) -> None:
         super()._missed(partition, wanted, found)
-        self._queue.missed()
+        self._gap()
+
+    def _gap(self) -> None:
+        # The queue would mark what it hands out next, and that came before the gap.
+        if len(self._queue):
+            self._gap_next = True
+        else:
+            self._queue.missed()
 
     def _lag(self) -> int:
         return len(self._queue)
