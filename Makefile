@@ -17,7 +17,7 @@ ARGS ?=
 .PHONY: help
 help: ## Print this list
 	@echo "Tradewind: make TARGET [ARGS='...']"
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-17s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-17s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: .venv/.ready ## Make .venv with the `tradewind` command in it

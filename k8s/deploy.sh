@@ -3,19 +3,20 @@
 #
 # Platform, then the migration, then the services, each after the one before. If a service does not come up, every
 # service that was changed goes back to the revision that it had, and the exit status is 1. What the tree has no more is
-# removed at the end. KUBECTL names another kubectl, ROLLOUT_TIMEOUT_S how long to wait for each step (300).
+# removed at the end. KUBECTL names another kubectl, KUBE_CONTEXT the cluster, ROLLOUT_TIMEOUT_S how long each step may
+# take (300).
 set -euo pipefail
 tree=${1:?usage: deploy.sh TREE}
-kubectl=${KUBECTL:-kubectl}
+kubectl=("${KUBECTL:-kubectl}" ${KUBE_CONTEXT:+--context "$KUBE_CONTEXT"})
 timeout_s=${ROLLOUT_TIMEOUT_S:-300}
 [ -f "$tree/1-platform/00-namespace.yaml" ] || { echo "$tree is no rendered tree; make one: tradewind k8s render" >&2; exit 2; }
 namespace=$(sed -n 's/^  name: //p' "$tree/1-platform/00-namespace.yaml")
-in_namespace() { "$kubectl" --namespace "$namespace" "$@"; }
+in_namespace() { "${kubectl[@]}" --namespace "$namespace" "$@"; }
 deployments() { for file in "$tree"/3-services/*.yaml; do basename "$file" .yaml; done; }
 revision() { in_namespace get deployment "$1" --ignore-not-found -o 'jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}'; }
 
 platform() {
-    "$kubectl" apply -f "$tree/1-platform/00-namespace.yaml"
+    "${kubectl[@]}" apply -f "$tree/1-platform/00-namespace.yaml"
     local missing=""
     for secret in $(awk '/secretName:/ {print $2} after && /name:/ {print $2} {after = /- secret:/ || /imagePullSecrets:/}' \
         "$tree"/*/*.yaml | sort -u); do

@@ -3,7 +3,7 @@
 # revision before; `kubectl rollout history` lists a service's revisions. Settings go back with the image.
 set -euo pipefail
 namespace=${1:?usage: rollback.sh NAMESPACE [SERVICE [REVISION]]}
-in_namespace() { "${KUBECTL:-kubectl}" --namespace "$namespace" "$@"; }
+in_namespace() { "${KUBECTL:-kubectl}" ${KUBE_CONTEXT:+--context "$KUBE_CONTEXT"} --namespace "$namespace" "$@"; }
 if [ -n "${2:-}" ]; then names=("deployment.apps/$2"); else mapfile -t names < <(in_namespace get deployment -l tradewind-tree=services -o name); fi
 [ "${#names[@]}" -gt 0 ] || { echo "there are no services in $namespace" >&2; exit 2; }
 failed=0

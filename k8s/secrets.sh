@@ -4,7 +4,7 @@
 set -euo pipefail
 namespace=${1:?usage: secrets.sh NAMESPACE FOLDER}
 folder=${2:?usage: secrets.sh NAMESPACE FOLDER}
-kubectl=${KUBECTL:-kubectl}
+kubectl=("${KUBECTL:-kubectl}" ${KUBE_CONTEXT:+--context "$KUBE_CONTEXT"})
 password() { head -c 24 /dev/urandom | base64 | tr -d '/+=\n'; }
 
 make_folder() {
@@ -24,9 +24,9 @@ make_folder() {
 }
 
 [ -d "$folder" ] || make_folder
-"$kubectl" create namespace "$namespace" --dry-run=client -o yaml | "$kubectl" apply --server-side -f - >/dev/null
+"${kubectl[@]}" create namespace "$namespace" --dry-run=client -o yaml | "${kubectl[@]}" apply --server-side -f - >/dev/null
 for secret in "$folder"/*/; do
     # Applied by the server: the usual way would keep a second copy of the values in an annotation.
-    "$kubectl" --namespace "$namespace" create secret generic "$(basename "$secret")" --from-file="$secret" --dry-run=client -o yaml |
-        "$kubectl" apply --server-side --force-conflicts -f -
+    "${kubectl[@]}" --namespace "$namespace" create secret generic "$(basename "$secret")" --from-file="$secret" --dry-run=client -o yaml |
+        "${kubectl[@]}" apply --server-side --force-conflicts -f -
 done

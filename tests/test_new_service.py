@@ -81,7 +81,7 @@ def test_a_new_folder_is_complete_and_its_removal_leaves_nothing(
     for part in ("Dockerfile", "compose.yaml", "k8s.yaml.j2", "service.toml", "pyproject.toml", "README.md"):
         assert (folder / part).is_file(), part
     install(folder, site)
-    tests = run(sys.executable, "-m", "pytest", "-q", folder, cwd=repository, site=site)
+    tests = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder, cwd=repository, site=site)
     assert re.search(r"^2 passed", tests, re.MULTILINE), tests
     assert name in run(BIN / "tradewind", "services", cwd=repository, site=site)
 

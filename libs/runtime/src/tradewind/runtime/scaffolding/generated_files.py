@@ -21,7 +21,7 @@ def generate(root: Path) -> list[Path]:
     changed = [path for name, tree in trees.items() for path in write_tree(root / RENDERED / name, tree)]
     listed = root / "docker" / "services.yaml"
     before = listed.read_text(encoding="utf-8")
-    generator = [sys.executable, root / "docker" / "services.py"]
+    generator = [sys.executable, str(root / "docker" / "services.py")]
     run = subprocess.run(generator, capture_output=True, text=True, timeout=30)  # noqa: S603 - a file of this repository
     if run.returncode:
         raise StartRefused(f"docker/services.py failed: {run.stderr.strip()}")
