@@ -22,6 +22,7 @@ from aiormq.exceptions import (
     ChannelInvalidStateError,
     ConnectionNotAllowed,
     DeliveryError,
+    InvalidFrameError,
     ProbableAuthenticationError,
 )
 
@@ -244,6 +245,7 @@ def _why(settings: RabbitMQSettings, error: BaseException) -> str:
     where = f"RabbitMQ at {settings.address}"
     if isinstance(error, AuthenticationError | ProbableAuthenticationError):
         return f"{where} refuses user {settings.user!r} with that password; correct the URL of the bus"
-    if isinstance(error, ConnectionNotAllowed) or "530" in str(error.args[:1]):
+    # The library expected the vhost to be opened, and the broker closed the connection instead.
+    if isinstance(error, ConnectionNotAllowed) or (isinstance(error, InvalidFrameError) and "OpenOk" in str(error)):
         return f"{where} has no vhost {settings.vhost!r} for user {settings.user!r}; correct the URL of the bus"
     return f"{where} does not answer ({error}); start it, or correct the URL of the bus"
