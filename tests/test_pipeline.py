@@ -28,7 +28,7 @@ def inherited(job: dict[str, Any], key: str) -> Any:
 
 
 def test_it_is_valid_by_gitlabs_schema() -> None:
-    checker = Path(sys.executable).parent / "check-jsonschema"
+    checker = str(Path(sys.executable).parent / "check-jsonschema")
     command = [checker, "--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci", ".gitlab-ci.yml"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50)
     assert run.returncode == 0, run.stdout + run.stderr
