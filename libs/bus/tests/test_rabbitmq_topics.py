@@ -348,3 +348,16 @@ async def test_what_exists_with_other_limits_is_used_as_it_is(bus: Bus, small: B
     other = Topic(topic.name, topic.plane, topic.key, retention_s=60)
     await publish_all(bus, other, "a", ["two"])
     assert texts(await collect(member, 1)) == ["two"]
+
+
+async def test_poison_is_committed_even_if_nothing_follows(bus: Bus, rabbitmq_url: str) -> None:
+    topic = order_topic()
+    subscription = await bus.subscribe(topic, group="reader")
+    await publish_all(bus, topic, "a", ["good"])
+    assert texts(await collect(subscription, 1, commit=True)) == ["good"]
+    await raw_publish(rabbitmq_url, topic, b"\xff", {"key": "a"})
+    async with asyncio.timeout(WAIT_S):
+        while not statistics_of(bus, topic, "reader").dead_lettered:
+            await assert_quiet(subscription)
+        while sum((await bus.describe(topic)).lag["reader"].values()):
+            await assert_quiet(subscription)
