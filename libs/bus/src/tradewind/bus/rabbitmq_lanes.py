@@ -119,6 +119,9 @@ class Lane:
 
     async def _sent(self, entry: _Entry) -> bool:
         # Who fails stays before everyone in the line: between here and its own return to the line nobody is woken.
+        if self._stalled and not self._is_first(entry):
+            self._under_way -= 1  # Its turn had come before the lane stalled.
+            return False
         try:
             if self._stalled:
                 await self._recover()
@@ -142,6 +145,10 @@ class Lane:
         self.confirmed += 1
         self._advance()
         return True
+
+    def _is_first(self, entry: _Entry) -> bool:
+        alone = self._under_way == 1 and not self._woken
+        return alone and (not self._line or entry.number < self._line[0].number)
 
     async def _send(self, entry: _Entry) -> None:
         if self._channel is None:
