@@ -51,7 +51,7 @@ def files_of(root: Path) -> dict[str, str]:
     return {
         path.relative_to(root).as_posix(): path.read_text(errors="replace")
         for path in sorted(root.rglob("*"))
-        if path.is_file()
+        if path.is_file() and "__pycache__" not in path.parts
     }
 
 
