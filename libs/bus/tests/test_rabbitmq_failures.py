@@ -97,7 +97,7 @@ class TestRabbitMQFailures(BrokerFailuresContract):
         assert missing <= bus.statistics().dropped_records
         assert not missing or any(has_gap(each) for each in received)
 
-    async def test_the_broker_closes_a_channel_and_nothing_is_lost(self, bus: Bus, broker: RabbitMQBroker) -> None:
+    async def test_the_broker_closes_a_channel_and_nothing_is_lost(self, bus: Bus) -> None:
         topic = order_topic()
         member, alone = await bus.subscribe(topic, group="reader"), await bus.subscribe(topic)
         await publish_all(bus, topic, "a", numbered("a", 3))

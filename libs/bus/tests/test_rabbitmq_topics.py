@@ -12,6 +12,7 @@ from bus_contract import (
     WAIT_S,
     assert_quiet,
     batch,
+    batch_of,
     collect,
     command,
     has_gap,
@@ -27,14 +28,15 @@ from bus_contract import (
 
 from tradewind.bus.connecting import connect
 from tradewind.bus.envelopes import sealed
-from tradewind.bus.interface import Bus, BusClosed, Start, Subscription
+from tradewind.bus.interface import Bus, BusClosed, Delivery, Start, Subscription
 from tradewind.bus.rabbitmq_members import shares
 from tradewind.wire import encoding
 from tradewind.wire.events import DeadLettered
-from tradewind.wire.topics import Topic, dead_letters_of
+from tradewind.wire.topics import Plane, Topic, dead_letters_of
 
 PREFIX: Final = f"topics{secrets.token_hex(4)}."
 LIMIT: Final = 50
+LONG_S: Final = 45.0
 
 
 @pytest.fixture
@@ -207,24 +209,45 @@ async def test_a_member_on_another_connection_takes_over_in_order_when_the_first
         assert list(dict.fromkeys(of_publisher(key, received))) == numbered(key, 5)
 
 
-async def test_a_group_of_its_own_queue_deleted_goes_on(bus: Bus, rabbitmq_url: str) -> None:
+@pytest.mark.parametrize("group", ["reader", None])
+async def test_a_reader_whose_queue_was_deleted_goes_on(bus: Bus, rabbitmq_url: str, group: str | None) -> None:
+    """An operator's doing: the queue is made again; what it held, or was published meanwhile, is gone."""
     topic = order_topic()
-    member = await bus.subscribe(topic, group="reader")
+    reader = await bus.subscribe(topic, group=group)
     await publish_all(bus, topic, "a", ["one"])
-    assert texts(await collect(member, 1, commit=True)) == ["one"]
-    connection = await aio_pika.connect(rabbitmq_url)
-    async with connection:
-        await (await connection.channel()).queue_delete(f"{PREFIX}{topic.name}.0.reader")
-    await wait_until_a_message_arrives(bus, topic, member)
-
-
-async def wait_until_a_message_arrives(bus: Bus, topic: Topic, member: Any) -> None:
-    """A queue that was deleted by an operator is made again; what was published meanwhile is the operator's loss."""
+    assert texts(await collect(reader, 1, commit=True)) == ["one"]
+    await delete(rabbitmq_url, queue=f"{PREFIX}{topic.name}.0{'.reader' if group else ''}")
     async with asyncio.timeout(WAIT_S):
-        while True:
+        received: list[str] = []
+        while not received:
             await publish_all(bus, topic, "a", ["again"])
-            if await member.receive(timeout_s=0.2):
-                return
+            received = texts(await reader.receive(timeout_s=0.2))
+    assert set(received) == {"again"}
+
+
+@pytest.mark.parametrize("plane", list(Plane))
+async def test_a_publisher_whose_exchange_was_deleted_goes_on(bus: Bus, rabbitmq_url: str, plane: Plane) -> None:
+    topic = order_topic() if plane is Plane.ORDERS else market_topic()
+    reader = await bus.subscribe(topic)
+    await bus.publish(topic, "a", batch(0))
+    await collect(reader, 1)
+    await delete(rabbitmq_url, exchange=f"{PREFIX}{topic.name}")
+    async with asyncio.timeout(WAIT_S):
+        received: list[Delivery] = []
+        while not received:
+            await bus.publish(topic, "a", batch(2))
+            received = await reader.receive(timeout_s=0.2)
+    assert {int(batch_of(each).records["sequence"][0]) for each in received} == {2}
+
+
+async def delete(url: str, *, queue: str = "", exchange: str = "") -> None:
+    connection = await aio_pika.connect(url)
+    async with connection:
+        channel = await connection.channel()
+        if queue:
+            await channel.queue_delete(queue)
+        if exchange:
+            await channel.exchange_delete(exchange)
 
 
 def test_shares_are_even_equal_for_all_and_move_little() -> None:
@@ -334,9 +357,6 @@ async def test_what_is_no_longer_kept_is_a_gap_for_market_data(rabbitmq_url: str
     assert not has_gap(oldest)
     assert oldest.offset >= first.offset > 0
     await bus.close()
-
-
-LONG_S: Final = 45.0
 
 
 async def test_what_exists_with_other_limits_is_used_as_it_is(bus: Bus, small: Bus) -> None:

@@ -97,6 +97,7 @@ class MarketSender:
         finally:
             for outgoing in self._under_way.values():
                 self._outbox.lost(outgoing)
+                self._link.declared.discard(outgoing.topic.name)  # Perhaps somebody deleted its exchange.
             self._under_way.clear()
             await close_channel(channel)
 

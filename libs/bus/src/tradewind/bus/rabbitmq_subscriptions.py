@@ -167,6 +167,7 @@ class RabbitMQSubscription(abc.ABC):
                 await self._read()
             except LinkLost as error:
                 _log.info("reading %s: beginning again after %s", self.topic.name, error)
+                self._link.declared.discard(self.topic.name)  # Perhaps somebody deleted a queue.
             except BusClosed:
                 return
             except RefusedByBroker as error:
