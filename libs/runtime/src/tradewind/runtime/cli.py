@@ -34,6 +34,8 @@ Examples:
   tradewind status            what a running platform says of itself
   tradewind topics list       what is on the bus, and who is behind
   tradewind db migrate        bring the database to this version
+  tradewind new strategy NAME a folder with a strategy that trades
+  tradewind k8s render PROFILE the Kubernetes manifests of a deployment
 """
 
 
