@@ -129,7 +129,8 @@ def check_exact(report: dict[str, Any]) -> None:
 
 def test_the_replay_gives_the_same_in_processes(tmp_path: Path, capture: Path, broker: str) -> None:
     one = replay(folder(tmp_path / "one"), capture)
-    many = replay(folder(tmp_path / "many"), capture, "--processes", "--bus", broker)
+    # Not at full speed: there a broker is often still on its way to the strategies when the capture has ended.
+    many = replay(folder(tmp_path / "many"), capture, "--processes", "--bus", broker, "--speed", "10")
     assert many["input"] == one["input"]
     for name in ("trades", "quotes"):
         assert many[name] == many["db"][name] == one[name]
