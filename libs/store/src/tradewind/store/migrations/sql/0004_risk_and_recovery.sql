@@ -1,0 +1,1 @@
+-- Risk counters, the kill switch, what reconciliation found, and strategies' checkpoints.
