@@ -146,12 +146,37 @@ class Exchange:
         trades = self._arrive(order, placement, step)
         return Placed(copy.copy(order), trades, step.commit())
 
-    def cancel(self, order: VenueOrder, cancel_id: str) -> Placed:
-        """Cancel an open order on the client's word."""
+    def cancel(self, order: VenueOrder, cancel_id: str, *, filled_first: int = 0) -> Placed:
+        """Cancel an open order on the client's word.
+
+        ``filled_first`` of it trades with the market before the cancel takes effect; an order that is wholly filled
+        by that is not canceled any more: look at its state.
+        """
         self.markets[order.symbol].cancel(order.order_id)
         step = _Step(self)
-        self._close(order, OrderState.CANCELED, step, "CANCELED", cancel_id)
-        return Placed(copy.copy(order), [], step.commit())
+        trades = [self._book(order, order.price, filled_first, step, maker=True)] if filled_first else []
+        if order.remaining:
+            self._close(order, OrderState.CANCELED, step, "CANCELED", cancel_id)
+        else:
+            self._end_if_filled(order)
+        return Placed(copy.copy(order), trades, step.commit())
+
+    def fill_resting(self, order: VenueOrder, size: int) -> Placed:
+        """The market trades with an open order now, at its price; what is left goes to the back of its queue."""
+        market = self.markets[order.symbol]
+        market.cancel(order.order_id)
+        step = _Step(self)
+        trades = [self._book(order, order.price, size, step, maker=True)]
+        if order.remaining:
+            trades += self._arrive(order, market.submit(order, self.owner(order.account)), step)
+        else:
+            self._end_if_filled(order)
+        return Placed(copy.copy(order), trades, step.commit())
+
+    @property
+    def next_trade_id(self) -> int:
+        """The number that the next trade will have."""
+        return self._next_trade_id
 
     def find_open(self, account: str, symbol: str, order_id: int | None, client_order_id: str | None) -> VenueOrder:
         """An open order by either id. Raises Refused -2011."""
