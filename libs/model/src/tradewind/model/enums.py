@@ -59,3 +59,18 @@ class TradingState(enum.StrEnum):
     ACTIVE = "ACTIVE"
     REDUCING = "REDUCING"
     HALTED = "HALTED"
+
+
+class KillStage(enum.StrEnum):
+    """How far a kill switch has come: halted, cancelling, closing positions, waiting for proof, proven.
+
+    STUCK goes on trying and says what is in the way; only a hand RELEASES.
+    """
+
+    ENGAGED = "ENGAGED"
+    CANCELING = "CANCELING"
+    FLATTENING = "FLATTENING"
+    VERIFYING = "VERIFYING"
+    FLAT = "FLAT"
+    STUCK = "STUCK"
+    RELEASED = "RELEASED"

@@ -252,7 +252,7 @@ async def _empty(dsn: str) -> None:
     try:
         tables = await connection.fetch(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
-            "AND tablename NOT IN ('alembic_version', 'storage_policies', 'audit')"
+            "AND tablename NOT IN ('alembic_version', 'storage_policies', 'audit', 'kill_switch_history')"
         )
         bars = await connection.fetch("SELECT view_name FROM timescaledb_information.continuous_aggregates")
         for (name,) in [*tables, *bars]:

@@ -54,6 +54,39 @@ class SetTradingState(Message, frozen=True, kw_only=True, tag="SetTradingState")
     why: str
 
 
+class EngageKillSwitch(Message, frozen=True, kw_only=True, tag="EngageKillSwitch"):
+    """Halt a scope, cancel all that rests in it, close its positions if asked, and prove it by the venue's word.
+
+    For a scope whose switch is engaged already it may only add ``flatten``.
+    """
+
+    scope: str
+    flatten: bool
+    actor: str
+    why: str
+
+
+class ReleaseKillSwitch(Message, frozen=True, kw_only=True, tag="ReleaseKillSwitch"):
+    """Give a scope that was proven flat back to trading in ``state``; ``force`` does it without the proof."""
+
+    scope: str
+    state: TradingState
+    force: bool
+    actor: str
+    why: str
+
+
+class ProveFlat(Message, frozen=True, kw_only=True, tag="ProveFlat"):
+    """Take one step of an engaged kill switch at the venue, and answer with FlatnessReported. Repeated until proven."""
+
+    account_id: AccountId
+    kill_id: int
+    scope: str
+    strategy_id: StrategyId | None = None
+    instrument_id: InstrumentId | None = None
+    flatten: bool = False
+
+
 class ReplayStepAnswered(Message, frozen=True, kw_only=True, tag="ReplayStepAnswered"):
     """A strategy has dealt with one turn of a step of a lockstep replay; its commands of it are before this.
 
@@ -75,4 +108,7 @@ COMMAND_TYPES: tuple[type[msgspec.Struct], ...] = (
     CancelAllOrders,
     SetTradingState,
     ReplayStepAnswered,
+    EngageKillSwitch,
+    ReleaseKillSwitch,
+    ProveFlat,
 )

@@ -5,7 +5,7 @@ from decimal import Decimal
 import msgspec
 
 from tradewind.model.accounts import Balance
-from tradewind.model.enums import LiquiditySide, OrderSide, OrderType, TimeInForce, TradingState
+from tradewind.model.enums import KillStage, LiquiditySide, OrderSide, OrderType, TimeInForce, TradingState
 from tradewind.model.identifiers import (
     AccountId,
     ClientOrderId,
@@ -157,6 +157,32 @@ class TradingStateChanged(Message, frozen=True, kw_only=True, tag="TradingStateC
     why: str
 
 
+class KillSwitchChanged(Message, frozen=True, kw_only=True, tag="KillSwitchChanged"):
+    """A kill switch has come to another stage, or says something else of why it has not. Persisted before."""
+
+    kill_id: int
+    scope: str
+    stage: KillStage
+    flatten: bool
+    reason: str
+    actor: str
+    why: str
+
+
+class FlatnessReported(Message, frozen=True, kw_only=True, tag="FlatnessReported"):
+    """What one step of a kill switch found at the venue. Only ``stage`` FLAT is a proof, as of ``ts_snapshot``."""
+
+    account_id: AccountId
+    kill_id: int
+    scope: str
+    stage: KillStage
+    reason: str = ""
+    open_orders: int = 0
+    positions: tuple[str, ...] = ()
+    dust: tuple[str, ...] = ()
+    ts_snapshot: int = 0
+
+
 class InstrumentDefined(Message, frozen=True, kw_only=True, tag="InstrumentDefined"):
     """An instrument can be traded in these steps from now on."""
 
@@ -256,6 +282,8 @@ EVENT_TYPES: tuple[type[msgspec.Struct], ...] = (
     InstrumentDefined,
     FeedStatusChanged,
     Audited,
+    KillSwitchChanged,
+    FlatnessReported,
     ReplayStepEnded,
     ReplayStepSettled,
     DeadLettered,

@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from tradewind.model.identifiers import Venue
-from tradewind.wire.commands import CancelAllOrders, CancelOrder, ReplayStepAnswered, SetTradingState, SubmitOrder
+from tradewind.wire.commands import (
+    CancelAllOrders,
+    CancelOrder,
+    EngageKillSwitch,
+    ProveFlat,
+    ReleaseKillSwitch,
+    ReplayStepAnswered,
+    SetTradingState,
+    SubmitOrder,
+)
 from tradewind.wire.events import (
     ORDER_EVENT_TYPES,
     AccountBalancesChanged,
@@ -18,7 +27,9 @@ from tradewind.wire.events import (
     DeadLettered,
     EquityChanged,
     FeedStatusChanged,
+    FlatnessReported,
     InstrumentDefined,
+    KillSwitchChanged,
     PositionChanged,
     ReplayStepEnded,
     ReplayStepSettled,
@@ -84,7 +95,7 @@ TRAFFIC: Final = (
         {
             STRATEGIES: (SubmitOrder, CancelOrder, CancelAllOrders, ReplayStepAnswered),
             "api": (SubmitOrder, CancelOrder),
-            "risk": (CancelAllOrders,),
+            "risk": (CancelAllOrders, ProveFlat),
         },
         ("execution",),
     ),
@@ -97,12 +108,20 @@ TRAFFIC: Final = (
     TopicTraffic(
         ACCOUNT_EVENTS,
         "Positions, balances and profit of an account.",
-        {"execution": (PositionChanged, AccountBalancesChanged), "portfolio": (EquityChanged,)},
-        ("portfolio", "api"),
+        {"execution": (PositionChanged, AccountBalancesChanged, FlatnessReported), "portfolio": (EquityChanged,)},
+        ("portfolio", "api", "risk"),
     ),
-    TopicTraffic(RISK_COMMANDS, "Asks for trading states: the kill switch.", {"api": (SetTradingState,)}, ("risk",)),
     TopicTraffic(
-        RISK_STATE, "The trading state of each scope.", {"risk": (TradingStateChanged,)}, ("execution", "api")
+        RISK_COMMANDS,
+        "Asks for trading states and kill switches.",
+        {"api": (SetTradingState, EngageKillSwitch, ReleaseKillSwitch)},
+        ("risk",),
+    ),
+    TopicTraffic(
+        RISK_STATE,
+        "The trading state of each scope, and its kill switch under the key `kill:<scope>`.",
+        {"risk": (TradingStateChanged, KillSwitchChanged)},
+        ("execution", "api"),
     ),
     TopicTraffic(
         REF_INSTRUMENTS,
