@@ -25,6 +25,7 @@ from tradewind.model.order_status import CLOSED
 from tradewind.model.orders import Fill, Order
 from tradewind.model.positions import Position
 from tradewind.store.database import Database, DatabaseUnavailable, translated_errors
+from tradewind.store.risk_counters import RiskRows
 from tradewind.wire.encoding import VERSIONS, decode, encode, type_name
 from tradewind.wire.messages import Message
 from tradewind.wire.topics import Topic
@@ -86,6 +87,7 @@ class OrderBatch(msgspec.Struct, kw_only=True):
     positions: list[Position] = []
     books: list[BookRow] = []
     outgoing: list[Outgoing] = []
+    risk: RiskRows | None = None
 
 
 class StoredOutgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +134,7 @@ class OrderStore:
             _json(batch.fills),
             _json(batch.positions),
             _json(batch.books),
+            _encoder.encode(batch.risk).decode() if batch.risk is not None else None,
         )
         try:
             with translated_errors():
@@ -297,7 +300,7 @@ def _json(rows: Sequence[msgspec.Struct]) -> str | None:
 
 _COMMIT: Final = (
     "SELECT commit_order_batch($1, $2, $3, $4, $5::orders[], $6::orders[], $7::journal_entry[],"
-    " $8::json, $9::json, $10::json)"
+    " $8::json, $9::json, $10::json, $11::json)"
 )
 _OPENING: Final = "INSERT INTO opening_balances VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
 _UNFINISHED: Final = (
