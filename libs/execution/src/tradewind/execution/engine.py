@@ -65,6 +65,7 @@ class ExecutionEngine:
         self._touched: dict[ClientOrderId, Order] = {}
         self._now = 0
         self._cause = ""
+        self._flattening = False
 
     # -- loading ---------------------------------------------------------------------------------------------------
 
@@ -107,6 +108,14 @@ class ExecutionEngine:
             else:
                 self._cancel_all(command)
         return self._finish()
+
+    def plan_flattening(self, commands: Iterable[SubmitOrder], now_ns: int) -> Plan:
+        """Orders of a kill switch's own pass: they pass while HALTED, as long as each only makes its book smaller."""
+        self._flattening = True
+        try:
+            return self.plan_commands(commands, now_ns)
+        finally:
+            self._flattening = False
 
     def plan_reports(self, reports: Iterable[Report], now_ns: int) -> Plan:
         """What a batch of the venue's reports changes. The same reports again plan nothing."""
@@ -193,6 +202,9 @@ class ExecutionEngine:
         self._plan.submits.append(_new_order(order, reduces=self.risk.reduces(order)))
 
     def _check(self, order: Order, command: SubmitOrder) -> None:
+        if self._flattening:
+            self.risk.check_reducing(order, self.instruments[order.instrument_id])
+            return
         if self.not_ready_reason is not None:
             raise Denial(DenyCode.NOT_READY, value=self.not_ready_reason)
         age_s = (self._now - command.ts_init) / _NS

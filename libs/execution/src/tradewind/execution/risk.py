@@ -65,6 +65,16 @@ class RiskChecks:
         self._check_exposure(order, instrument, price, notional)
         self._check_balance(order, instrument, notional)
 
+    def check_reducing(self, order: Order, instrument: Instrument) -> None:
+        """For the kill switch's own orders, in every trading state: limits never stand in the way of a smaller book.
+
+        Raises:
+            Denial: a form that the venue would refuse, or more than the book holds.
+        """
+        self._check_form(order, instrument)
+        if not self.reduces(order):
+            raise Denial(DenyCode.REDUCE_ONLY_WOULD_INCREASE, limit=abs(self._held(order)), value=order.size)
+
     def worst_price(self, order: Order) -> int:
         """The price that an order is counted at: its limit, or for a market order the opposite best.
 

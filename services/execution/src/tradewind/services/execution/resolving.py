@@ -19,7 +19,7 @@ from tradewind.runtime.service import ServiceContext
 from tradewind.services.execution.order_path import OrderPath
 from tradewind.services.execution.outbox import Outbox
 from tradewind.venue.adapter import OrderNotFound, VenueError
-from tradewind.venue.reports import FillReport
+from tradewind.venue.reports import FillReport, MassStatus
 
 _NS: Final = 1_000_000_000
 _TICK_S: Final = 0.25
@@ -41,8 +41,8 @@ class Resolver:
         self._unknown = context.metrics.gauge("orders_unknown", "Orders whose outcome is unknown")
         self._oldest = context.metrics.gauge("orders_unknown_age", "Age of the oldest unknown outcome", unit="seconds")
 
-    async def reconcile(self) -> None:
-        """One full pass: mass status, then every order of ours that it does not show.
+    async def reconcile(self) -> MassStatus:
+        """One full pass: mass status, which is returned, then every order of ours that it does not show.
 
         Raises:
             VenueError: a query failed; nothing may be concluded.
@@ -61,6 +61,7 @@ class Resolver:
             if not seen and order.client_order_id not in self._path.sending:
                 await self._ask(order)
         await self._complete()
+        return status
 
     async def restore_books(self) -> None:
         """Book opening balances that were recorded but, after a crash, not booked."""
