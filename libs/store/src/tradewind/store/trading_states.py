@@ -1,6 +1,7 @@
 """Trading states by scope, each change with its audit line in the same transaction."""
 
 import time
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -8,6 +9,13 @@ from tradewind.model.enums import TradingState
 from tradewind.store.audit import AuditEntry, append_audit
 from tradewind.store.database import Database
 from tradewind.store.timestamps import to_ns, to_timestamp
+
+if TYPE_CHECKING:
+    from tradewind.store.database import Connection
+
+
+class KillSwitchEngaged(ValueError):
+    """The scope stays HALTED until its kill switch is released."""
 
 
 class StoredTradingState(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,28 +57,39 @@ class TradingStateRepository:
         """Make ``state`` the scope's, with an audit line; returns the state before.
 
         Raises:
+            KillSwitchEngaged: another state than HALTED, while the scope's kill switch is engaged.
             DatabaseUnavailable: it was not set, or the answer was lost; the call may be repeated.
         """
         now = time.time_ns()
         async with self._database.transaction() as connection:
-            # A scope without a row has nothing to lock, so the table's writers wait for each other.
-            await connection.execute("LOCK TABLE trading_states IN SHARE ROW EXCLUSIVE MODE")
-            found = await connection.fetchval("SELECT state FROM trading_states WHERE scope = $1", scope)
-            before = TradingState(found or TradingState.ACTIVE)
-            await connection.execute(
-                "INSERT INTO trading_states (scope, state, actor, why, ts) VALUES ($1, $2, $3, $4, $5) "
-                "ON CONFLICT (scope) DO UPDATE SET state = EXCLUDED.state, actor = EXCLUDED.actor, "
-                "why = EXCLUDED.why, ts = EXCLUDED.ts",
-                scope,
-                state.value,
-                actor,
-                why,
-                to_timestamp(now),
-            )
-            await append_audit(
-                connection,
-                AuditEntry(
-                    ts=now, actor=actor, action=f"trading state of {scope}", before=before, after=state, why=why
-                ),
-            )
-        return before
+            await lock_trading_states(connection)
+            if state is not TradingState.HALTED and await connection.fetchval(_KILL_ENGAGED, scope):
+                raise KillSwitchEngaged(
+                    f"the kill switch of {scope} is engaged; end it with: tradewind kill release {scope}"
+                )
+            return await put_trading_state(connection, scope, state, actor=actor, why=why, now=now)
+
+
+async def lock_trading_states(connection: "Connection") -> None:
+    """Make the table's writers wait for each other: a scope without a row has nothing else to lock."""
+    await connection.execute("LOCK TABLE trading_states IN SHARE ROW EXCLUSIVE MODE")
+
+
+async def put_trading_state(
+    connection: "Connection", scope: str, state: TradingState, *, actor: str, why: str, now: int
+) -> TradingState:
+    """Set a state with its audit line in the caller's transaction, which has the lock; returns the state before."""
+    found = await connection.fetchval("SELECT state FROM trading_states WHERE scope = $1", scope)
+    before = TradingState(found or TradingState.ACTIVE)
+    await connection.execute(_PUT, scope, state.value, actor, why, to_timestamp(now))
+    action = f"trading state of {scope}"
+    await append_audit(connection, AuditEntry(ts=now, actor=actor, action=action, before=before, after=state, why=why))
+    return before
+
+
+_KILL_ENGAGED: Final = "SELECT true FROM kill_switches WHERE scope = $1 AND released_at IS NULL"
+_PUT: Final = """
+INSERT INTO trading_states (scope, state, actor, why, ts) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (scope) DO UPDATE
+SET state = EXCLUDED.state, actor = EXCLUDED.actor, why = EXCLUDED.why, ts = EXCLUDED.ts
+"""

@@ -180,6 +180,7 @@ class FlatnessReported(Message, frozen=True, kw_only=True, tag="FlatnessReported
     open_orders: int = 0
     positions: tuple[str, ...] = ()
     dust: tuple[str, ...] = ()
+    balances: tuple[Balance, ...] = ()
     ts_snapshot: int = 0
 
 
