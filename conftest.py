@@ -1,5 +1,6 @@
 """What the tests of every package share: real databases, Redis and brokers, each started when first asked for."""
 
+import signal
 from typing import Final
 
 import pytest
@@ -22,9 +23,16 @@ SERVERS: Final = frozenset(
         "timescaledb",
         "machine_redis_url",
         "redis-server",
+        "installed",
     }
 )
 """Fixtures, and parameters of fixtures, that stand for a server which no package of ours brings."""
+
+
+def pytest_configure() -> None:
+    """Let what tests start hear Ctrl-C: a job in a shell's background ignores it, and so would its children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
