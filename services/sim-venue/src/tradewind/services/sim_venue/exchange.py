@@ -96,16 +96,7 @@ class Exchange:
         Raises:
             Refused: a filter, a duplicate id, or the number of open orders.
         """
-        listing = self.listing(request.symbol)
-        price = _price(listing, request)
-        if request.size <= 0 or request.size % listing.step or request.size > listing.max_size:
-            raise refusals.filter_failure("LOT_SIZE")
-        valued_at = price or self.markets[request.symbol].reference_price()
-        if valued_at is not None:
-            notional = listing.notional(valued_at, request.size)
-            too_large = request.order_type != "MARKET" and notional > listing.max_notional
-            if notional < listing.min_notional or too_large:
-                raise refusals.filter_failure("NOTIONAL")
+        price = self.check_filters(request)
         if (account, request.symbol, request.client_order_id) in self._by_client_id:
             raise refusals.rejected(refusals.DUPLICATE_ORDER)
         rests = request.order_type != "MARKET" and request.time_in_force == "GTC"
@@ -125,6 +116,20 @@ class Exchange:
             created_ms=now_ms,
             updated_ms=now_ms,
         )
+
+    def check_filters(self, request: OrderRequest) -> int:
+        """The price mantissa of a request, 0 for MARKET. Raises Refused -1013."""
+        listing = self.listing(request.symbol)
+        price = _price(listing, request)
+        if request.size <= 0 or request.size % listing.step or request.size > listing.max_size:
+            raise refusals.filter_failure("LOT_SIZE")
+        valued_at = price or self.markets[request.symbol].reference_price()
+        if valued_at is not None:
+            notional = listing.notional(valued_at, request.size)
+            too_large = request.order_type != "MARKET" and notional > listing.max_notional
+            if notional < listing.min_notional or too_large:
+                raise refusals.filter_failure("NOTIONAL")
+        return price
 
     def place(self, account: str, request: OrderRequest) -> Placed:
         """Take a new order, match it, let it rest.

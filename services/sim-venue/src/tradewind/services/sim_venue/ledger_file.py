@@ -150,13 +150,15 @@ class LedgerFile:
         finally:
             await self._close()
 
-    async def order(self, account: str, symbol: str, order_id: int | None, client_id: str | None) -> VenueOrder | None:
-        """An order by its number or, the newest, by its client's id."""
-        if order_id is not None:
-            rows = await self._read(sql.ORDER_BY_ID, order_id, account, symbol)
-        else:
-            rows = await self._read(sql.ORDER_BY_CLIENT_ID, client_id, account, symbol)
+    async def order(self, account: str, symbol: str, order_id: int) -> VenueOrder | None:
+        """An order by its number."""
+        rows = await self._read(sql.ORDER_BY_ID, order_id, account, symbol)
         return _order(rows[0]) if rows else None
+
+    async def orders_named(self, account: str, symbol: str, client_id: str, limit: int = 1) -> list[VenueOrder]:
+        """The orders that ever had a client's id, the newest first: an id may be used again after its order closed."""
+        rows = await self._read(sql.ORDERS_BY_CLIENT_ID, client_id, account, symbol, limit)
+        return [_order(row) for row in rows]
 
     async def orders(self, account: str, symbol: str, span: Span) -> list[VenueOrder]:
         """Orders of one symbol, oldest first; ``from_id`` counts order numbers."""

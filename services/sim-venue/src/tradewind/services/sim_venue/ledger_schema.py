@@ -38,8 +38,8 @@ PUT_COUNTER: Final = "INSERT OR REPLACE INTO counters VALUES (?,?)"
 
 OPEN_ORDERS: Final = "SELECT * FROM orders WHERE state IN ('NEW', 'PARTIALLY_FILLED') ORDER BY order_id"
 ORDER_BY_ID: Final = "SELECT * FROM orders WHERE order_id = ? AND account = ? AND symbol = ?"
-ORDER_BY_CLIENT_ID: Final = (
-    "SELECT * FROM orders WHERE client_order_id = ? AND account = ? AND symbol = ? ORDER BY order_id DESC LIMIT 1"
+ORDERS_BY_CLIENT_ID: Final = (
+    "SELECT * FROM orders WHERE client_order_id = ? AND account = ? AND symbol = ? ORDER BY order_id DESC LIMIT ?"
 )
 ORDERS: Final = "SELECT * FROM orders WHERE account = ? AND symbol = ? AND {} ORDER BY order_id {} LIMIT ?"
 TRADES: Final = "SELECT * FROM trades WHERE account = ? AND symbol = ? AND {} ORDER BY trade_id {} LIMIT ?"

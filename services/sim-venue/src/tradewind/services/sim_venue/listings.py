@@ -105,7 +105,7 @@ def symbol_info(listing: Listing, max_open_orders: int) -> dict[str, Any]:
         "otoAllowed": False,
         "quoteOrderQtyMarketAllowed": False,
         "allowTrailingStop": False,
-        "cancelReplaceAllowed": False,
+        "cancelReplaceAllowed": True,
         "amendAllowed": False,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,

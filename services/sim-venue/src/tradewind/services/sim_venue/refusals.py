@@ -3,7 +3,7 @@
 Source: Binance spot API, "Error Codes for Binance" (errors.md) and "HTTP Return Codes" (rest-api.md).
 """
 
-from typing import Final
+from typing import Any, Final
 
 _QUANTITY_RANGE: Final = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
 _ID_RANGE: Final = "^[a-zA-Z0-9-_]{1,36}$"
@@ -11,14 +11,30 @@ _WHOLE_RANGE: Final = "^[0-9]{1,20}$"
 
 
 class Refused(Exception):
-    """An answer ``{"code": …, "msg": …}``; ``status`` is the HTTP status, ``retry_after_s`` only with 429."""
+    """An answer ``{"code": …, "msg": …}``; ``status`` is the HTTP status, ``retry_after_s`` only with 429 and 418.
 
-    def __init__(self, code: int, message: str, status: int = 400, retry_after_s: int | None = None) -> None:
+    ``data`` is what a cancel-replace says of its two halves.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        status: int = 400,
+        retry_after_s: int | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.status = status
         self.retry_after_s = retry_after_s
+        self.data = data
+
+    def body(self) -> dict[str, Any]:
+        """What the client reads."""
+        said: dict[str, Any] = {"code": self.code, "msg": self.message}
+        return said if self.data is None else {**said, "data": self.data}
 
 
 def overloaded() -> Refused:
@@ -98,6 +114,16 @@ def rejected(message: str) -> Refused:
 def unknown_cancel() -> Refused:
     """-2011: nothing of that name is open."""
     return Refused(-2011, "Unknown order sent.")
+
+
+def replace_failed(data: dict[str, Any]) -> Refused:
+    """-2022: neither half of a cancel-replace was done."""
+    return Refused(-2022, "Order cancel-replace failed.", data=data)
+
+
+def replace_partially_failed(data: dict[str, Any]) -> Refused:
+    """-2021 with 409: one half of a cancel-replace was done."""
+    return Refused(-2021, "Order cancel-replace partially failed.", 409, data=data)
 
 
 def no_such_order() -> Refused:

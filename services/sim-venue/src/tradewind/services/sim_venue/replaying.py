@@ -9,7 +9,7 @@ import asyncio
 import collections
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,6 +73,7 @@ class ReplayPlayer:
         market: ReplayMarket,
         instrument: int,
         hub: StreamHub,
+        publish_burst: Callable[[Sequence[Payload]], None],
         room: Callable[[], Any],
         log: FilteringBoundLogger,
         gate: StepGate | None = None,
@@ -89,6 +90,7 @@ class ReplayPlayer:
         self._settings = settings
         self._market = market
         self._hub = hub
+        self._publish_burst = publish_burst
         self._room = room
         self._gate = gate
         self._step_ns = settings.step_ms * _NS_PER_MS
@@ -211,7 +213,7 @@ class ReplayPlayer:
             await self._hub.somebody_listens(self._depth_stream)
             self._pace.delay(asyncio.get_running_loop().time() - paused_s)
         payloads = self._digest(burst)
-        self._hub.publish_burst(payloads)
+        self._publish_burst(payloads)
         self.status.frames_sent += len(payloads)
         if self._settings.speed == 0:
             await self._hub.drained({stream for stream, _ in payloads})

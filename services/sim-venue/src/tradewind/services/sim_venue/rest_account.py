@@ -4,60 +4,64 @@ An answer leaves only after everything that it says is in the venue's record. So
 endpoints", "Account endpoints", "User data stream endpoints".
 """
 
-import secrets
 from decimal import Decimal
 from typing import Any, Final
 
 from tradewind.services.sim_venue import refusals
+from tradewind.services.sim_venue.account_views import AccountViews
 from tradewind.services.sim_venue.amounts import ONE, amount_text
 from tradewind.services.sim_venue.calls import Call
-from tradewind.services.sim_venue.exchange import Exchange, OrderRequest
+from tradewind.services.sim_venue.exchange import Exchange
+from tradewind.services.sim_venue.faults.desk import FaultDesk
+from tradewind.services.sim_venue.faults.races import cancel_with_race, race_after_placing
 from tradewind.services.sim_venue.ledger_file import LedgerFile, Span
-from tradewind.services.sim_venue.listings import ORDER_TYPES, SELF_TRADE_PREVENTION, TIMES_IN_FORCE, Listing
+from tradewind.services.sim_venue.listings import Listing
+from tradewind.services.sim_venue.order_requests import new_client_id, order_request, response_type
 from tradewind.services.sim_venue.order_views import cancel_view, order_view, placed_view, trade_view
-from tradewind.services.sim_venue.orders import SIDES
 from tradewind.services.sim_venue.rate_limits import RateLimits
 from tradewind.services.sim_venue.refusals import Refused
 from tradewind.services.sim_venue.user_streams import UserStreams
 
 MAX_ROWS: Final = 1_000
 DAY_MS: Final = 86_400_000
-_RESPONSE_TYPES: Final = ("ACK", "RESULT", "FULL")
 _BASIS_POINTS: Final = 10_000
 
 
 class AccountEndpoints:
     """Handlers of the endpoints that need a key."""
 
-    def __init__(self, exchange: Exchange, ledger: LedgerFile, users: UserStreams, limits: RateLimits) -> None:
+    def __init__(
+        self, exchange: Exchange, ledger: LedgerFile, users: UserStreams, limits: RateLimits, desk: FaultDesk
+    ) -> None:
         self._exchange = exchange
         self._ledger = ledger
         self._users = users
         self._limits = limits
+        self._desk = desk
+        self._views = AccountViews(exchange, ledger, desk)
 
     async def new_order(self, call: Call) -> Any:
-        request = self._order_request(call)
-        default = "ACK" if request.order_type == "LIMIT_MAKER" else "FULL"
-        kind = call.parameters.choice(
-            "newOrderRespType", _RESPONSE_TYPES, refusals.out_of_range("newOrderRespType"), default
-        )
+        request = order_request(self._exchange, call.parameters)
+        kind = response_type(call.parameters, request)
         self._limits.count_order(call.account, call.now_ms)
         if self._ledger.overfull:
             raise refusals.overloaded()
         placed = self._exchange.place(call.account, request)
-        await self._ledger.written(placed.step)
+        step, race = placed.step, call.plan.race
+        if race is not None and (traded := race_after_placing(self._exchange, placed, race)) is not None:
+            step = traded.step
+        await self._ledger.written(step)
         return placed_view(self._exchange.listing(request.symbol), placed.order, placed.trades, kind)
 
     async def test_order(self, call: Call) -> Any:
-        self._exchange.check(call.account, self._order_request(call))
+        self._exchange.check(call.account, order_request(self._exchange, call.parameters))
         return {}
 
     async def query_order(self, call: Call) -> Any:
         listing = self._listing(call)
         order_id, client_id = self._order_ids(call, "origClientOrderId")
-        # Also what the answer says by silence must be in the record: hence the read waits for all writes.
-        order = await self._ledger.order(call.account, listing.symbol, order_id, client_id)
-        if order is None or (client_id is not None and order.client_order_id != client_id):
+        order = await self._views.order(call, listing.symbol, order_id, client_id)
+        if order is None:
             raise refusals.no_such_order()
         return order_view(listing, order)
 
@@ -66,7 +70,10 @@ class AccountEndpoints:
         order_id, client_id = self._order_ids(call, "origClientOrderId")
         cancel_id = call.parameters.client_id("newClientOrderId") or new_client_id()
         order = self._exchange.find_open(call.account, listing.symbol, order_id, client_id)
-        canceled = self._exchange.cancel(order, cancel_id)
+        if (race := call.plan.race) is None:
+            canceled = self._exchange.cancel(order, cancel_id)
+        else:
+            canceled = cancel_with_race(self._exchange, order, cancel_id, race, self._desk.liar)
         await self._ledger.written(canceled.step)
         return cancel_view(listing, canceled.order, cancel_id)
 
@@ -82,7 +89,7 @@ class AccountEndpoints:
 
     async def open_orders(self, call: Call) -> Any:
         symbol = self._listing(call).symbol if "symbol" in call.parameters else None
-        orders = self._exchange.orders_of(call.account, symbol)
+        orders = self._views.open_orders(call, symbol)
         views = [order_view(self._exchange.listing(order.symbol), order) for order in orders]
         await self._ledger.written()
         return views
@@ -90,18 +97,17 @@ class AccountEndpoints:
     async def all_orders(self, call: Call) -> Any:
         listing = self._listing(call)
         span = self._span(call, from_name="orderId")
-        orders = await self._ledger.orders(call.account, listing.symbol, span)
+        orders = await self._views.orders(call, listing.symbol, span)
         return [order_view(listing, order) for order in orders]
 
     async def my_trades(self, call: Call) -> Any:
         listing = self._listing(call)
         span = self._span(call, from_name="fromId")
-        trades = await self._ledger.trades(call.account, listing.symbol, span)
+        trades = await self._views.trades(call, listing.symbol, span)
         return [trade_view(listing, trade) for trade in trades]
 
     async def account(self, call: Call) -> Any:
-        balances = self._exchange.balances
-        shown = [(asset, balances.of(call.account, asset)) for asset in balances.assets(call.account)]
+        shown = list(self._views.holdings(call))
         if call.parameters.optional("omitZeroBalances") == "true":
             shown = [(asset, held) for asset, held in shown if held.free or held.locked]
         fees = self._exchange.fees
@@ -148,33 +154,6 @@ class AccountEndpoints:
     def _listing(self, call: Call) -> Listing:
         return self._exchange.listing(call.parameters.text("symbol"))
 
-    def _order_request(self, call: Call) -> OrderRequest:
-        given = call.parameters
-        listing = self._listing(call)
-        side = given.choice("side", SIDES, Refused(-1117, "Invalid side."))
-        order_type = given.choice("type", ORDER_TYPES, Refused(-1116, "Invalid orderType."))
-        if given.optional("selfTradePreventionMode") not in (None, SELF_TRADE_PREVENTION):
-            raise refusals.rejected(refusals.STP_NOT_ALLOWED)
-        time_in_force = "GTC"
-        if order_type == "LIMIT":
-            time_in_force = given.choice("timeInForce", TIMES_IN_FORCE, Refused(-1115, "Invalid timeInForce."))
-        elif "timeInForce" in given:
-            raise refusals.not_required("timeInForce")
-        for name in ("stopPrice", "icebergQty", "quoteOrderQty", "trailingDelta"):
-            if name in given:
-                raise refusals.not_required(name)
-        if order_type == "MARKET" and "price" in given:
-            raise refusals.not_required("price")
-        return OrderRequest(
-            symbol=listing.symbol,
-            side=SIDES[side],
-            order_type=order_type,
-            time_in_force=time_in_force,
-            price=0 if order_type == "MARKET" else given.amount("price"),
-            size=given.amount("quantity"),
-            client_order_id=given.client_id("newClientOrderId") or new_client_id(),
-        )
-
     def _order_ids(self, call: Call, client_name: str) -> tuple[int | None, str | None]:
         order_id, client_id = call.parameters.optional_whole("orderId"), call.parameters.client_id(client_name)
         if order_id is None and client_id is None:
@@ -193,11 +172,6 @@ class AccountEndpoints:
             start_ms=start_ms,
             end_ms=end_ms,
         )
-
-
-def new_client_id() -> str:
-    """A client order id for who gave none: 22 letters, as the exchange makes them."""
-    return secrets.token_urlsafe(16)
 
 
 def fee_rate(rate: Decimal) -> int:

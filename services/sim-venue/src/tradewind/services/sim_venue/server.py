@@ -20,18 +20,24 @@ from tradewind.model.identifiers import InstrumentId
 from tradewind.runtime.refusals import PortTaken, StartRefused, is_address_in_use
 from tradewind.services.sim_venue.accounts import parse_balances
 from tradewind.services.sim_venue.capture import check_capture
+from tradewind.services.sim_venue.changes import Changes
 from tradewind.services.sim_venue.exchange import Exchange, FeeRates
+from tradewind.services.sim_venue.faults.desk import FaultDesk
+from tradewind.services.sim_venue.faults.script_reading import ScriptRefused, load_script, script_path
 from tradewind.services.sim_venue.flow import FlowGenerator
 from tradewind.services.sim_venue.flow_market import FlowMarket
 from tradewind.services.sim_venue.flow_running import FlowStatus, run_flow
 from tradewind.services.sim_venue.ledger_file import LedgerFile
 from tradewind.services.sim_venue.listings import Listing, listings_of
+from tradewind.services.sim_venue.lying_streams import LyingStreams
 from tradewind.services.sim_venue.rate_limits import RateLimits
 from tradewind.services.sim_venue.replay_matching import ReplayMarket
 from tradewind.services.sim_venue.replaying import PlayStatus, ReplayPlayer
 from tradewind.services.sim_venue.reports import account_position
 from tradewind.services.sim_venue.rest import RestServer, endpoints
 from tradewind.services.sim_venue.rest_account import AccountEndpoints, fee_rate
+from tradewind.services.sim_venue.rest_cancel_replace import CancelReplace
+from tradewind.services.sim_venue.rest_faults import FaultEndpoints
 from tradewind.services.sim_venue.rest_public import PublicEndpoints, PublicSource
 from tradewind.services.sim_venue.rest_stepping import StepEndpoints
 from tradewind.services.sim_venue.settings import Settings
@@ -76,10 +82,12 @@ class SimVenue:
         self._check_replay(lockstep)
         self.hub = StreamHub(settings, log)
         self._users = UserStreams(self.hub, settings.listen_key_lifetime_s, now_ms)
+        self.faults = FaultDesk(now_ms)
+        self._streams = LyingStreams(self.faults, self.hub, self._users)
         self._limits = RateLimits(settings.request_weight_per_minute, settings.orders_per_10_s)
         self._keys = KeyRing()
         self._keys.add(ACCOUNT, api_key, api_secret)
-        self._rest = RestServer(self._keys, self._limits, now_ms, log)
+        self._rest = RestServer(self._keys, self._limits, self.faults, log)
         self._sources: dict[str, PublicSource] = {}
         self._flows: list[tuple[FlowMarket, FlowStatus]] = []
         self.player: ReplayPlayer | None = None
@@ -91,14 +99,16 @@ class SimVenue:
             self._listings,
             self._state.balances,
             FeeRates(fee_rate(settings.maker_fee_rate), fee_rate(settings.taker_fee_rate)),
-            self.ledger.append,
-            now_ms,
+            self._append,
+            self.faults.now_ms,
             next_order_id=self._state.next_order_id,
             next_trade_id=self._state.next_trade_id,
             max_open_orders=settings.max_open_orders,
         )
         if not self._state.balances.holdings:
             self.exchange.deposit(ACCOUNT, deposits)
+        self._fault_endpoints = FaultEndpoints(self.faults, self.exchange, fixed=lockstep)
+        self._lie_from_the_start(lockstep=lockstep)
         for listing in self._listings.values():
             self._list(listing)
 
@@ -110,7 +120,8 @@ class SimVenue:
             LedgerFailed: the record cannot be written any more.
         """
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.ledger.run(self._users.deliver), name="sim-venue.ledger")
+            tasks.create_task(self.ledger.run(self._streams.deliver), name="sim-venue.ledger")
+            tasks.create_task(self._streams.run(), name="sim-venue.departures")
             restored = self.exchange.restore(self._state.open_orders, expire=self._settings.mode == "replay")
             await self.ledger.written(restored or None)
             tasks.create_task(self._users.expire(), name="sim-venue.listen-keys")
@@ -136,7 +147,25 @@ class SimVenue:
             "requests": self._rest.requests,
             "refused": self._rest.refused,
             "throttled": self._limits.throttled,
+            "lies_told": self.faults.told(),
         }
+
+    def _append(self, changes: Changes) -> int:
+        self.faults.note(changes)
+        return self.ledger.append(changes)
+
+    def _lie_from_the_start(self, *, lockstep: bool) -> None:
+        name = self._settings.faults
+        if not name:
+            return
+        if lockstep:
+            raise StartRefused("TRADEWIND_LOCKSTEP takes no faults: unset TRADEWIND_SIM_VENUE_FAULTS")
+        try:
+            script = load_script(script_path(name))
+        except ScriptRefused as error:
+            raise StartRefused(f"TRADEWIND_SIM_VENUE_FAULTS: {error}") from error
+        self.faults.tell(script, self.exchange, self._settings.fault_seed or None)
+        self._log.warning("this venue lies", script=name, seed=self.faults.liar.seed, rules=len(script.rules))
 
     def _flow_status(self) -> PlayStatus:
         """The flows in the words of a play; it has ended when all of them have."""
@@ -166,7 +195,9 @@ class SimVenue:
     def _list_replay(self, listing: Listing) -> None:
         number = instrument_number(InstrumentId(f"{listing.symbol}.SIM"))
         market = ReplayMarket(listing, number, self.exchange.on_fill)
-        self.player = ReplayPlayer(self._settings, market, number, self.hub, self._room, self._log, self._gate)
+        self.player = ReplayPlayer(
+            self._settings, market, number, self.hub, self._streams.publish_burst, self._room, self._log, self._gate
+        )
         self.exchange.markets[listing.symbol] = market
         self._sources[listing.symbol] = PublicSource(self.player.snapshot, market.best, lambda: market.trades)
 
@@ -186,7 +217,7 @@ class SimVenue:
         self._sources[listing.symbol] = PublicSource(market.snapshot, market.best, lambda: market.trades)
 
     def _publish(self, symbol: str, kind: str, event: bytes) -> None:
-        self.hub.publish(f"{symbol}@{kind}", event)
+        self._streams.publish(f"{symbol}@{kind}", event)
 
     async def _room(self) -> None:
         if self.ledger.overfull:
@@ -215,12 +246,14 @@ class SimVenue:
     def _application(self) -> web.Application:
         app = web.Application(client_max_size=self._settings.max_body_bytes)
         public = PublicEndpoints(self.exchange, self._sources, self._limits)
-        account = AccountEndpoints(self.exchange, self.ledger, self._users, self._limits)
-        app.add_routes([self._rest.route(endpoint) for endpoint in endpoints(public, account)])
+        account = AccountEndpoints(self.exchange, self.ledger, self._users, self._limits, self.faults)
+        replacing = CancelReplace(self.exchange, self.ledger, self._limits)
+        app.add_routes([self._rest.route(endpoint) for endpoint in endpoints(public, account, replacing)])
         stream: Callable[[web.Request], Awaitable[web.StreamResponse]] = self.hub.serve
         app.add_routes([web.get(path, stream) for path in ("/ws", "/ws/{stream:.+}", "/stream")])
         if self._gate is not None:
             app.add_routes(StepEndpoints(self._gate, self._say_balances).routes())
+        app.add_routes(self._fault_endpoints.routes())
         app.add_routes(
             [
                 web.get("/sim/v1/status", self._show_status),

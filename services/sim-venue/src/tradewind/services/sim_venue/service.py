@@ -49,6 +49,8 @@ class _Progress:
             "slow_clients_cut": metrics.counter("slow_clients_cut", "stream connections cut because they did not read"),
             "flow_events": metrics.counter("flow_events", "orders and cancels of the made flow"),
         }
+        self._metrics = metrics
+        self._lies: dict[str, int] = {}
         self._ended = metrics.gauge("replay_ended", "1 once the capture has been played to its end or has failed")
 
     def update(self) -> None:
@@ -58,6 +60,10 @@ class _Progress:
             if (more := status[name] - self._shown[name]) > 0:
                 counter.inc(more)
                 self._shown[name] = status[name]
+        for lie, told in status["lies_told"].items():
+            if (more := told - self._lies.get(lie, 0)) > 0:
+                self._metrics.counter("lies_told", "lies that the fault script made the venue tell", lie=lie).inc(more)
+                self._lies[lie] = told
         self._ended.set(1 if status["ended"] else 0)
 
 

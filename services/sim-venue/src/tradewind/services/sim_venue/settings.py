@@ -18,6 +18,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hold: bool = False  # a replay waits for POST /sim/v1/start
     step_ms: int = 100  # how much recorded time is one step of a replay in lockstep
     seed: int = 1
+    faults: str = ""  # path of a fault script, or the name of one that comes along: rude, storm, blind
+    fault_seed: int = 0  # in place of the script's; 0 keeps that
     symbols: str = "BTCUSDT"
     events_per_s: float = 400.0
     api_key: str = ""
@@ -43,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("mode replay needs a capture: set TRADEWIND_SIM_VENUE_CAPTURE")
         if self.speed < 0 or self.duration_s < 0:
             raise ValueError("speed and duration_s must not be negative; 0 means as fast as possible, and no limit")
+        if self.fault_seed < 0:
+            raise ValueError("fault_seed must not be negative; 0 keeps the script's own")
         if not 0 < self.step_ms <= 60_000:
             raise ValueError("step_ms must be from 1 to 60000")
         if not 0 < self.events_per_s <= 100_000:

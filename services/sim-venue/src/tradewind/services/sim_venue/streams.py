@@ -156,6 +156,12 @@ class StreamHub:
         for client in listeners:
             await client.close(WSCloseCode.OK, "stream ended")
 
+    def cut_listeners(self, stream: str) -> None:
+        """End the connections of a stream at once, as when a network fails."""
+        for client in tuple(self._listeners.get(stream, ())):
+            client.cut()
+            self._forget(client)
+
     async def close(self) -> None:
         """Close all connections: the server stops."""
         clients = tuple(self._clients)

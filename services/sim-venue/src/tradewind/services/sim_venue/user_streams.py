@@ -27,6 +27,11 @@ class UserStreams:
         if (entry := self._keys.get(account)) is not None:
             self._hub.publish(entry[0], event)
 
+    def cut(self, account: str) -> None:
+        """End the account's connections at once; its key lives on."""
+        if (entry := self._keys.get(account)) is not None:
+            self._hub.cut_listeners(entry[0])
+
     def open(self, account: str) -> str:
         """The account's key, new or prolonged."""
         key = self._keys[account][0] if account in self._keys else secrets.token_hex(32)

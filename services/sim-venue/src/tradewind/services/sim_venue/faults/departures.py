@@ -41,6 +41,11 @@ class DepartureLine(Generic[T]):
             times.append(self._waiting[0][0])
         return min(times, default=None)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._waiting and not self._held
+
     def push(self, event: T, plan: EventPlan, now_ms: int) -> None:
         """Take an event with what shall become of it; ``due`` gives it back when it leaves."""
         for after_ms in plan.copies_ms:

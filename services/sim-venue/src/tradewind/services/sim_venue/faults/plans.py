@@ -17,7 +17,7 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """One private event that is about to leave. ``kind`` is NEW, TRADE, CANCELED, REPLACED, EXPIRED, TRADE_PREVENTION
+    """One private event that is about to leave. ``kind`` is NEW, TRADE, CANCELED, EXPIRED, TRADE_PREVENTION
     or POSITION (balances, then without an order). ``trade_id`` is 0 unless it is a TRADE."""
 
     kind: str

@@ -15,7 +15,7 @@ ENDPOINTS: Final = (
 )  # fmt: skip
 ORDER_ENDPOINTS: Final = ("new_order", "cancel_order", "cancel_all", "cancel_replace")
 VIEW_ENDPOINTS: Final = ("query_order", "open_orders", "all_orders", "my_trades", "account")
-EVENT_KINDS: Final = ("NEW", "TRADE", "CANCELED", "REPLACED", "EXPIRED", "TRADE_PREVENTION", "POSITION")
+EVENT_KINDS: Final = ("NEW", "TRADE", "CANCELED", "EXPIRED", "TRADE_PREVENTION", "POSITION")
 STREAMS: Final = ("depth@100ms", "trade", "bookTicker")
 
 REQUEST_LIES: Final = {
@@ -52,7 +52,7 @@ LIES: Final = {
     CLOCK_LIE: "the venue's clock is off by ms, between from_ms and until_ms",
 }
 MAX_RULES: Final = 100
-MAX_SCRIPT_BYTES: Final = 65_536
+MAX_SCRIPT_BYTES: Final = 16_384
 MAX_MS: Final = 600_000
 MAX_STALE_MS: Final = 60_000
 MAX_COUNT: Final = 1_000_000_000

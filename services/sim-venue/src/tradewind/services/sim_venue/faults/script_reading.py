@@ -10,6 +10,7 @@ import msgspec
 from tradewind.services.sim_venue.faults import script
 from tradewind.services.sim_venue.faults.script import CLOCK_LIE, EVENT_LIES, LIES, VIEW_LIE, FaultScript, Rule
 
+SCRIPTS: Final = Path(__file__).parent / "scripts"
 _RANGES: Final = {
     "from_ms": (0, script.MAX_COUNT),
     "until_ms": (0, script.MAX_COUNT),
@@ -40,6 +41,20 @@ _NEEDS_MS: Final = frozenset(
 
 class ScriptRefused(ValueError):
     """A script cannot be used; the message names the rule and the field."""
+
+
+def script_path(name: str) -> Path:
+    """Where a script is: ``rude`` is one that comes with the venue, everything else is a path.
+
+    Raises:
+        ScriptRefused: a bare name that no script here has.
+    """
+    if name not in (known := sorted(path.stem for path in SCRIPTS.glob("*.toml"))):
+        path = Path(name).expanduser()
+        if path.suffix:
+            return path
+        raise ScriptRefused(f"{name[: script.MAX_TEXT]!r} is no path of a script, and none of {', '.join(known)}")
+    return SCRIPTS / f"{name}.toml"
 
 
 def load_script(path: Path) -> FaultScript:
