@@ -25,6 +25,7 @@ from tradewind.runtime.lockstep import lockstep_strategies
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.execution.order_path import OrderPath
 from tradewind.services.execution.outbox import Outbox
+from tradewind.services.execution.proving import FlatProver
 from tradewind.services.execution.refusing import Carried, group_of
 from tradewind.services.execution.resolving import Resolver
 from tradewind.services.execution.settings import Settings
@@ -35,7 +36,7 @@ from tradewind.store.order_store import LeaseLost, OrderStore, StoreConflict
 from tradewind.store.trading_states import TradingStateRepository
 from tradewind.venue.adapter import ExecutionClient, VenueError
 from tradewind.venue.reports import BalanceReport, StreamInterrupted, StreamResumed
-from tradewind.wire.commands import OrderCommand, ReplayStepAnswered, SubmitOrder
+from tradewind.wire.commands import OrderCommand, ProveFlat, ReplayStepAnswered, SubmitOrder
 from tradewind.wire.events import ReplayStepEnded, TradingStateChanged
 from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.market_records import RecordArray, RecordKind, RecordSide, instrument_number
@@ -106,7 +107,9 @@ class Session:
             tasks.create_task(self._reconcile_now_and_then(resolver))
             if self._stepper is not None:
                 tasks.create_task(self._stepper.run(path, outbox, partial(self._take, path)))
-            await self._take_commands(path)
+            prover = FlatProver(self._context, path, resolver, self._event_ids)
+            tasks.create_task(prover.run())
+            await self._take_commands(path, prover)
 
     # -- lease -----------------------------------------------------------------------------------------------------
 
@@ -179,12 +182,12 @@ class Session:
 
     # -- inputs ----------------------------------------------------------------------------------------------------
 
-    async def _take_commands(self, path: OrderPath) -> None:
+    async def _take_commands(self, path: OrderPath, prover: FlatProver) -> None:
         group = group_of(self._account_id)
         subscription = await self._context.order_bus.subscribe(ORDERS_COMMANDS, group=group, start=Start.EARLIEST)
         try:
             while True:
-                commands = await self._read_commands(subscription)
+                commands = await self._read_commands(subscription, prover)
                 if self._stepper is None:
                     await self._take(path, commands)
                     await subscription.commit()
@@ -196,13 +199,15 @@ class Session:
         finally:
             await subscription.close()
 
-    async def _read_commands(self, subscription: Subscription) -> list[OrderCommand]:
+    async def _read_commands(self, subscription: Subscription, prover: FlatProver) -> list[OrderCommand]:
         commands: list[OrderCommand] = []
         for delivery in await subscription.receive():
             command = delivery.payload
             if isinstance(command, ReplayStepAnswered):
                 if self._stepper is not None:
                     self._stepper.answered(command)
+            elif isinstance(command, ProveFlat):
+                prover.take(command)
             elif fault := fault_of(command):
                 await subscription.dead_letter(delivery, fault)
             elif command.account_id == self._account_id:  # type: ignore[union-attr]
