@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -409,7 +410,8 @@ async def test_a_break_is_told_once_while_the_venue_is_away(exchange: Any, clien
 async def test_a_full_queue_interrupts_the_stream(
     exchange: Any, client: BinanceExecutionClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "UserStream", lambda account, find: UserStream(account, find, max_waiting=5))
+    small = functools.partial(UserStream, max_waiting=5)
+    monkeypatch.setattr(execution, "UserStream", small)
     stream = client.stream()
     async with contextlib.aclosing(stream):  # type: ignore[type-var]
         assert isinstance(await anext(stream), StreamResumed)

@@ -8,10 +8,13 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import msgspec
+
 from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, Venue, VenueOrderId
 from tradewind.model.instruments import Instrument
-from tradewind.venue.adapter import VenueRejected, VenueUnavailable
+from tradewind.venue.adapter import OrderNotFound, VenueRejected, VenueUnavailable
 from tradewind.venue.binance.messages import Account, AccountTrade, ListenKey, OrderState
+from tradewind.venue.binance.namesakes import Namesakes
 from tradewind.venue.binance.rest import BinanceRest
 from tradewind.venue.binance.signing import NS_PER_MS
 from tradewind.venue.binance.translation import order_status_report, rest_balances, trade_fill
@@ -24,6 +27,7 @@ DAY_MS: Final = 24 * 3600 * 1_000
 MAX_DAYS: Final = 30
 """Further back it is cheaper to read the account's trades from its first one on."""
 INVALID_SYMBOL: Final = -1121
+NO_SUCH_ORDER: Final = -2013
 ORDER_WEIGHT: Final = 4
 OPEN_ORDERS_WEIGHT: Final = 80
 TRADES_WEIGHT: Final = 20
@@ -34,7 +38,15 @@ LISTEN_KEY_WEIGHT: Final = 2
 class AccountQueries:
     """Signed questions of one account. Instruments must have been asked for before anything that names one."""
 
-    def __init__(self, venue: Venue, account_id: AccountId, symbols: Sequence[str], rest: BinanceRest) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        account_id: AccountId,
+        symbols: Sequence[str],
+        rest: BinanceRest,
+        names: Namesakes | None = None,
+    ) -> None:
+        self._names = names or Namesakes()
         self.venue = venue
         self._account_id = account_id
         self._symbols = tuple(symbols)
@@ -66,13 +78,16 @@ class AccountQueries:
         """Where an order stands.
 
         Raises:
-            OrderNotFound: the venue does not know it now.
+            OrderNotFound: the venue does not know it now, or only an older order of the same name.
             VenueUnavailable: no answer.
         """
         instrument = self.instrument(wanted)
         parameters: dict[str, str | int] = {"symbol": instrument.symbol, "origClientOrderId": client_order_id}
         state = await self._rest.query("/api/v3/order", parameters, ORDER_WEIGHT, OrderState, signed=True)
-        return self._status(instrument, state)
+        report = self._status(instrument, state)
+        if report.client_order_id is None:
+            raise OrderNotFound(NO_SUCH_ORDER, f"the venue knows only the older order {state.orderId} of this name")
+        return report
 
     async def open_orders(self) -> list[OrderStatusReport]:
         """All open orders of the account, in whatever symbol and whoever made them. Raises VenueError."""
@@ -86,14 +101,15 @@ class AccountQueries:
     ) -> list[FillReport]:
         """Fills of an instrument, oldest first, all pages. Raises VenueError."""
         instrument = self.instrument(wanted)
+        since_ms = None if since_ns is None else self._venue_ms(since_ns)
         if venue_order_id is not None:
             trades = await self._from_id(instrument, {"orderId": int(venue_order_id)}, 0)
-        elif since_ns is None:
+        elif since_ms is None:
             trades = await self._from_id(instrument, {}, 0)
         else:
-            trades = await self._since(instrument, since_ns // NS_PER_MS)
-        if since_ns is not None:
-            trades = [trade for trade in trades if trade.time >= since_ns // NS_PER_MS]
+            trades = await self._since(instrument, since_ms)
+        if since_ms is not None:
+            trades = [trade for trade in trades if trade.time >= since_ms]
         try:
             return [trade_fill(self._account_id, instrument, trade) for trade in trades]
         except (ValueError, ArithmeticError) as error:
@@ -143,9 +159,17 @@ class AccountQueries:
 
     def _status(self, instrument: Instrument, state: OrderState) -> OrderStatusReport:
         try:
-            return order_status_report(self._account_id, instrument, state)
+            report = order_status_report(self._account_id, instrument, state)
         except (KeyError, ValueError, ArithmeticError) as error:
             raise VenueUnavailable(f"order {state.orderId} in the venue's answer cannot be read: {error}") from error
+        if self._names.is_older(state.symbol, state.clientOrderId, state.orderId, state.time):
+            return msgspec.structs.replace(report, client_order_id=None)
+        return report
+
+    def _venue_ms(self, since_ns: int) -> int:
+        """A time of ours on the venue's clock. If that is ahead of ours it stays: it may be one that the venue gave."""
+        signer = self._rest.signer
+        return since_ns // NS_PER_MS + min(0, signer.clock.offset_ms if signer is not None else 0)
 
     async def _since(self, instrument: Instrument, since_ms: int) -> list[AccountTrade]:
         """Days are tried one by one until the first trade is found; from it on the pages go by id."""

@@ -8,6 +8,7 @@ from tradewind.venue.binance.connection_pool import ConnectionPool
 from tradewind.venue.binance.execution import VISIBILITY_DELAY_S, BinanceExecutionClient
 from tradewind.venue.binance.http_connection import HttpAddress
 from tradewind.venue.binance.market_data import BinanceMarketDataClient, FeedOptions
+from tradewind.venue.binance.namesakes import Namesakes
 from tradewind.venue.binance.order_entry import ANSWER_TIMEOUT_S, OrderEntry
 from tradewind.venue.binance.rate_limits import RateLimits
 from tradewind.venue.binance.rest import BinanceRest
@@ -53,13 +54,24 @@ def execution_client(
     signer = RequestSigner(api_key, api_secret, VenueClock())
     rest = BinanceRest(rest_url, limits, signer)
     pool = ConnectionPool(HttpAddress.of(rest_url))
+    names = Namesakes()
+    entry = OrderEntry(
+        account_id,
+        pool,
+        signer,
+        limits,
+        answer_timeout_s=answer_timeout_s,
+        names=names,
+        learn_time=rest.learn_time,
+    )
     return BinanceExecutionClient(
         account_id,
-        AccountQueries(Venue(venue), account_id, symbols, rest),
-        OrderEntry(account_id, pool, signer, limits, answer_timeout_s=answer_timeout_s),
+        AccountQueries(Venue(venue), account_id, symbols, rest, names),
+        entry,
         rest,
         stream_url,
         visibility_delay_s=visibility_delay_s,
+        names=names,
     )
 
 

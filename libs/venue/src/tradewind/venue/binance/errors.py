@@ -48,6 +48,9 @@ def error_of(status: int, body: bytes, *, changes_orders: bool) -> VenueError:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _without_code(status, body, changes_orders=changes_orders)
     reason = error.msg[:_MAX_REASON]
+    # A 5xx to an order is never taken for a refusal, whatever its code: the venue says that it may have been executed.
+    if status >= 500 and changes_orders:
+        return _unclear(f"{error.code}: {reason}", changes_orders=True)
     if status in (429, 418) or error.code in LIMIT_CODES:
         return RateLimited(DEFAULT_RETRY_AFTER_S)
     if status >= 500 or error.code in UNKNOWN_CODES:

@@ -19,6 +19,7 @@ from tradewind.venue.adapter import NewOrder, PreparedOrder, RateLimited, VenueE
 from tradewind.venue.binance.account_queries import LISTEN_KEY_WEIGHT, AccountQueries
 from tradewind.venue.binance.backoff import Backoff
 from tradewind.venue.binance.http_connection import HttpAnswer
+from tradewind.venue.binance.namesakes import Namesakes
 from tradewind.venue.binance.order_entry import OrderEntry
 from tradewind.venue.binance.rest import BinanceRest
 from tradewind.venue.binance.signing import RECV_WINDOW_MS, encode_query
@@ -62,7 +63,9 @@ class BinanceExecutionClient:
         *,
         visibility_delay_s: float = VISIBILITY_DELAY_S,
         ssl_context: ssl.SSLContext | None = None,
+        names: Namesakes | None = None,
     ) -> None:
+        self._names = names or Namesakes()
         self.venue: Venue = queries.venue
         self.account_id = account_id
         self.visibility_delay_s = visibility_delay_s
@@ -151,7 +154,7 @@ class BinanceExecutionClient:
         told = False
         while True:
             began_s = loop.time()
-            user_stream = UserStream(self.account_id, self._queries.known_instrument)
+            user_stream = UserStream(self.account_id, self._queries.known_instrument, names=self._names)
             try:
                 await self._open(user_stream)
                 yield StreamResumed(account_id=self.account_id)

@@ -127,8 +127,8 @@ class StreamEventType(msgspec.Struct, frozen=True):
     e: str
 
 
-class ExecutionReport(msgspec.Struct, frozen=True, rename={"transacted": "T", "trade_id": "t"}):
-    """``executionReport``. The one-letter names are the venue's; T and t have words, as they mislead."""
+class ExecutionReport(msgspec.Struct, frozen=True, rename={"transacted": "T", "trade_id": "t", "created": "O"}):
+    """``executionReport``. The one-letter names are the venue's; T, t and O have words, as they mislead."""
 
     s: str
     c: str
@@ -150,6 +150,7 @@ class ExecutionReport(msgspec.Struct, frozen=True, rename={"transacted": "T", "t
     N: str | None = None
     C: str = ""
     r: str = "NONE"
+    created: int = 0
 
 
 class StreamBalance(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ only the venue's own refusal is a refusal, and everything else is OutcomeUnknown
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -23,6 +23,7 @@ from tradewind.venue.binance.connection_pool import ConnectionPool
 from tradewind.venue.binance.errors import CLOCK_CODE, UNSUPPORTED_ORDER_TYPE, error_of
 from tradewind.venue.binance.http_connection import AnswerLost, ConnectionUnusable, HttpAnswer, HttpConnection
 from tradewind.venue.binance.messages import OrderState
+from tradewind.venue.binance.namesakes import Namesakes
 from tradewind.venue.binance.rate_limits import RateLimits
 from tradewind.venue.binance.rest import API_KEY_HEADER
 from tradewind.venue.binance.signing import RequestSigner, encode_query
@@ -36,6 +37,7 @@ SIGN_AGAIN_NS: Final = 500_000_000
 """An order that waited longer than this for its commit is signed anew: its timestamp would be too old."""
 WARM_AFTER_S: Final = 10.0
 """A connection that was idle for so long carries a ping, so that neither side drops it."""
+_DUPLICATE: Final = "duplicate order"
 ORDER_PATH: Final = "/api/v3/order"
 _decoder: Final = msgspec.json.Decoder(OrderState)
 
@@ -52,8 +54,13 @@ class OrderEntry:
         *,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         connection_wait_s: float = CONNECTION_WAIT_S,
+        names: Namesakes | None = None,
+        learn_time: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """``learn_time`` sets the signer's clock by the venue's; without it a refused timestamp waits for others."""
         self.account_id = account_id
+        self._names = names or Namesakes()
+        self._learn_time = learn_time
         self.pool = pool
         self.limits = limits
         self.clock_is_off = False
@@ -75,16 +82,25 @@ class OrderEntry:
             VenueRejected: the venue has no such order; nothing was sent.
         """
         what = RequestClass.REDUCE if order.reduce_only or order.reduces else RequestClass.NEW
-        return BinancePreparedOrder(self, instrument, encode_query(_order_parameters(order, instrument)), what)
+        query = encode_query(_order_parameters(order, instrument))
+        return BinancePreparedOrder(self, instrument, order.client_order_id, query, what)
 
     async def cancel(self, instrument: Instrument, client_order_id: ClientOrderId) -> OrderStatusReport:
-        """Cancel by our id.
+        """Cancel by our id. A cancel that is refused for its timestamp is sent again, once.
 
         Raises:
             VenueRejected: OrderNotFound among others.
             VenueUnavailable: nothing was sent; RateLimited when it must wait.
             OutcomeUnknown: no answer in time.
         """
+        try:
+            return await self._cancel(instrument, client_order_id)
+        except VenueRejected as error:
+            if error.code != CLOCK_CODE or not await self._set_clock():
+                raise
+        return await self._cancel(instrument, client_order_id)
+
+    async def _cancel(self, instrument: Instrument, client_order_id: ClientOrderId) -> OrderStatusReport:
         if not self.limits.take_now(RequestClass.CANCEL):
             await self.limits.take(RequestClass.CANCEL)
         query = encode_query({"symbol": instrument.symbol, "origClientOrderId": client_order_id})
@@ -113,10 +129,20 @@ class OrderEntry:
         connection = self.pool.take_now(urgent=False)
         if connection is None:
             connection = await self.pool.take(urgent=False, timeout_s=until_s - loop.time())
+        instrument = prepared.instrument
+        self._names.sending(instrument.symbol, prepared.client_order_id, self._signer.clock.now_ms())
         future = _start(connection, prepared.fresh_request())
         on_first_byte()
-        state = self._read(await self._answer(connection, future, "order"), "order", prepared.what)
-        instrument = prepared.instrument
+        answer = await self._answer(connection, future, "order")
+        try:
+            state = self._read(answer, "order", prepared.what)
+        except VenueRejected as error:
+            if error.code == CLOCK_CODE:
+                await self._set_clock()
+            elif _DUPLICATE in error.reason.lower():
+                self._names.taken(instrument.symbol, prepared.client_order_id)
+            raise
+        self._names.is_older(instrument.symbol, state.clientOrderId, state.orderId)
         status = self._status_report(instrument, state)
         try:
             return [status, *answer_fills(self.account_id, instrument, state)]
@@ -169,6 +195,18 @@ class OrderEntry:
             return self.limits.block(answer.headers.get("retry-after"), everyone=everyone)
         return None
 
+    async def _set_clock(self) -> bool:
+        """After a refused timestamp, so that the next request is right; False if the venue did not tell its time."""
+        if self._learn_time is None:
+            return False
+        try:
+            async with asyncio.timeout(self._connection_wait_s):
+                await self._learn_time()
+        except (VenueUnavailable, VenueRejected, TimeoutError):
+            return False
+        self.clock_is_off = False
+        return True
+
     def _refusal(self, answer: HttpAnswer) -> VenueError:
         error = error_of(answer.status, answer.body, changes_orders=True)
         if isinstance(error, VenueRejected) and error.code == CLOCK_CODE:
@@ -185,9 +223,17 @@ class OrderEntry:
 class BinancePreparedOrder:
     """See ``PreparedOrder``. It can be sent once."""
 
-    __slots__ = ("_entry", "_query", "_request", "_sent", "_signed_ns", "instrument", "what")
+    __slots__ = ("_entry", "_query", "_request", "_sent", "_signed_ns", "client_order_id", "instrument", "what")
 
-    def __init__(self, entry: OrderEntry, instrument: Instrument, query: str, what: RequestClass) -> None:
+    def __init__(
+        self,
+        entry: OrderEntry,
+        instrument: Instrument,
+        client_order_id: ClientOrderId,
+        query: str,
+        what: RequestClass,
+    ) -> None:
+        self.client_order_id = client_order_id
         self.instrument = instrument
         self.what = what
         self._entry = entry

@@ -12,6 +12,8 @@ from urllib.parse import quote_plus
 
 RECV_WINDOW_MS: Final = 5_000
 NS_PER_MS: Final = 1_000_000
+PRECISE_MS: Final = 1_000
+"""An answer that took longer says too little about the venue's clock to move ours for nothing."""
 
 
 class VenueClock:
@@ -26,8 +28,16 @@ class VenueClock:
         return self._now_ns() // NS_PER_MS + self.offset_ms
 
     def learn(self, server_ms: int, sent_ns: int, received_ns: int) -> None:
-        """Take the offset from one answer: the venue read its clock about half way between send and receipt."""
-        self.offset_ms = server_ms - (sent_ns + received_ns) // 2 // NS_PER_MS
+        """Take the offset from one answer: the venue read its clock somewhere between send and receipt.
+
+        After a quick answer that is taken as half way. A slow one moves the offset only if it contradicts it, and then
+        to the early side: a timestamp may be 5 s behind the venue's clock, but only 1 s ahead of it.
+        """
+        earliest_ms = server_ms - received_ns // NS_PER_MS
+        span_ms = (received_ns - sent_ns) // NS_PER_MS
+        if span_ms > PRECISE_MS and earliest_ms <= self.offset_ms <= earliest_ms + span_ms:
+            return
+        self.offset_ms = earliest_ms + min(span_ms, PRECISE_MS) // 2
 
 
 class RequestSigner:

@@ -153,11 +153,14 @@ def trade_fill(account: AccountId, instrument: Instrument, trade: AccountTrade) 
 
 
 def execution_reports(
-    account: AccountId, instrument: Instrument, report: ExecutionReport
+    account: AccountId, instrument: Instrument, report: ExecutionReport, *, named: bool = True
 ) -> list[FillReport | OrderStatusReport]:
-    """What a private stream event says: a fill, if it is one, then where the order stands."""
+    """What a private stream event says: a fill, if it is one, then where the order stands.
+
+    Without ``named`` by the venue's id alone: its name means another order now.
+    """
     # On a cancel, c is the cancel's own id and C the order's.
-    client_order_id = ClientOrderId(report.C or report.c)
+    client_order_id = ClientOrderId(report.C or report.c) if named else None
     order = OrderStatusReport(
         account_id=account,
         instrument_id=instrument.instrument_id,

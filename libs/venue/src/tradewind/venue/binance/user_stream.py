@@ -20,6 +20,7 @@ from picows import WSAutoPingStrategy, WSError, WSFrame, WSListener, WSMsgType, 
 from tradewind.model.identifiers import AccountId
 from tradewind.model.instruments import Instrument
 from tradewind.venue.binance.messages import AccountPosition, ExecutionReport, StreamEventType
+from tradewind.venue.binance.namesakes import Namesakes
 from tradewind.venue.binance.signing import NS_PER_MS
 from tradewind.venue.binance.translation import execution_reports, stream_balances
 from tradewind.venue.reports import BalanceReport, Report
@@ -50,7 +51,9 @@ class UserStream(WSListener):
         account_id: AccountId,
         instrument_of: Callable[[str], Instrument | None],
         max_waiting: int = MAX_WAITING,
+        names: Namesakes | None = None,
     ) -> None:
+        self._names = names or Namesakes()
         self._account_id = account_id
         self._instrument_of = instrument_of
         self._max_waiting = max_waiting
@@ -179,7 +182,8 @@ class UserStream(WSListener):
             # Its precision is not known here; a mass status asks for it.
             self._break(f"an order in {report.s}, which is not known yet")
             return []
-        return [*execution_reports(self._account_id, instrument, report)]
+        older = self._names.is_older(report.s, report.C or report.c, report.i, report.created)
+        return [*execution_reports(self._account_id, instrument, report, named=not older)]
 
     async def _see_off(self) -> None:
         """Wait until the connection is really gone, and take its error if it has one: it is the reason."""
