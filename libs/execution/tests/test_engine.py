@@ -261,7 +261,8 @@ def test_a_fill_that_nobody_can_place_waits_for_its_order() -> None:
 
 def test_market_orders_are_counted_at_the_opposite_best() -> None:
     engine = new_engine()
-    engine.risk.reference_prices[BTCUSDT.instrument_id] = {OrderSide.SELL: 6_000_100, OrderSide.BUY: 6_000_000}
+    for side, price in ((OrderSide.SELL, 6_000_100), (OrderSide.BUY, 6_000_000)):
+        engine.risk.prices.take(BTCUSDT.instrument_id, side, price, NOW)
     plan = engine.plan_commands([submit(order_type=OrderType.MARKET, price=None)], NOW)
     assert len(plan.submits) == 1
     assert engine.risk.reserved_notional(BTCUSDT.instrument_id, OrderSide.BUY) == Decimal("6000.1")

@@ -86,7 +86,7 @@ class CommandPlanner:
         if instrument is None:
             raise Denial(DenyCode.INSTRUMENT_UNKNOWN, value=order.instrument_id)
         check_int64(command, instrument)
-        stories.risk.check(order, instrument)
+        stories.risk.check(order, instrument, stories.now_ns)
 
     def _deny(self, order: Order, reason: str) -> None:
         self._stories.plan.new_orders[order.client_order_id] = order

@@ -171,6 +171,11 @@ class ExecutionEngine:
             self._commands.refuse(command, code)
         return self._stories.finish()
 
+    def plan_risk(self, now_ns: int) -> Plan:
+        """What risk must have stored though no order moved: a day that began, a new peak."""
+        self._stories.begin(now_ns)
+        return self._stories.finish()
+
     def plan_opening(self, amounts: Mapping[str, Decimal], now_ns: int) -> Plan:
         """Book what the account was first seen with to EXTERNAL, so that the books add up to the whole account."""
         self._stories.begin(now_ns)
@@ -190,4 +195,5 @@ def batch_of(plan: Plan) -> OrderBatch:
         positions=list(plan.positions.values()),
         books=list(plan.books.values()),
         outgoing=plan.outgoing,
+        risk=plan.risk,
     )

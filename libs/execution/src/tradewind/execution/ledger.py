@@ -7,6 +7,7 @@ it was first seen is the book of EXTERNAL.
 from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Protocol
 
 from tradewind.model.identifiers import EXTERNAL, AccountId, InstrumentId, StrategyId
 from tradewind.model.instruments import Instrument
@@ -14,6 +15,16 @@ from tradewind.model.orders import Order
 from tradewind.model.positions import Position
 from tradewind.store.order_store import BookRow, FillRow
 from tradewind.venue.reports import FillReport
+
+
+class LedgerWatcher(Protocol):
+    """Whoever keeps sums of its own over positions and fees."""
+
+    def position_changed(self, position: Position) -> None:
+        """A position was loaded or moved."""
+
+    def fill_applied(self, fill: FillRow, instrument: Instrument) -> None:
+        """A fill was booked; its position has changed already."""
 
 
 class Ledger:
@@ -24,11 +35,18 @@ class Ledger:
         self.positions: dict[tuple[StrategyId, InstrumentId], Position] = {}
         self.books: dict[tuple[StrategyId, str], Decimal] = defaultdict(Decimal)
         self.totals: dict[str, Decimal] = defaultdict(Decimal)
+        self._watcher: LedgerWatcher | None = None
+
+    def watch(self, watcher: LedgerWatcher) -> None:
+        """Tell ``watcher`` of every change from now on; there is one."""
+        self._watcher = watcher
 
     def load(self, positions: Iterable[Position], books: Iterable[BookRow]) -> None:
         """Take over what the store knows."""
         for position in positions:
             self.positions[position.strategy_id, position.instrument_id] = position
+            if self._watcher is not None:
+                self._watcher.position_changed(position)
         for row in books:
             self.books[row.strategy_id, row.currency] = row.amount
             self.totals[row.currency] += row.amount
@@ -47,6 +65,9 @@ class Ledger:
             )
             self.positions[key] = position
         position.apply(fill.side.sign * fill.size, instrument.decimal_price(fill.price), instrument.size_precision)
+        if self._watcher is not None:
+            self._watcher.position_changed(position)
+            self._watcher.fill_applied(fill, instrument)
         rows = {
             currency: self._add(fill.strategy_id, currency, amount)
             for currency, amount in (

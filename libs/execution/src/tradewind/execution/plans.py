@@ -6,6 +6,7 @@ from tradewind.model.identifiers import ClientOrderId, InstrumentId
 from tradewind.model.orders import Order
 from tradewind.model.positions import Position
 from tradewind.store.order_store import BookRow, FillRow, Outgoing
+from tradewind.store.risk_counters import RiskRows
 from tradewind.venue.adapter import NewOrder
 
 
@@ -30,8 +31,10 @@ class Plan(msgspec.Struct, kw_only=True):
     outgoing: list[Outgoing] = []
     submits: list[NewOrder] = []
     cancels: list[Cancel] = []
+    risk: RiskRows | None = None
 
     @property
     def is_empty(self) -> bool:
         """Nothing to write and nothing to say."""
-        return not (self.new_orders or self.changed_orders or self.fills or self.books or self.outgoing)
+        rows = self.new_orders or self.changed_orders or self.fills or self.books or self.risk
+        return not (rows or self.outgoing)

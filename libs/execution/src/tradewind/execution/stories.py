@@ -105,6 +105,7 @@ class OrderStories:
         self._touched = {}
         self.now_ns = now_ns
         self.cause = ""
+        self.risk.observe(now_ns)
 
     def finish(self) -> Plan:
         """Count what each touched order can still do, and let ended ones go."""
@@ -115,6 +116,7 @@ class OrderStories:
                 self.orders.pop(order.client_order_id, None)
                 self.cancel_later.discard(order.client_order_id)
                 self._end(order)
+        self.plan.risk = self.risk.take_rows(self.now_ns)
         return self.plan
 
     def move(self, order: Order, status: OrderStatus, event: type[events.OrderEvent], **fields: Any) -> None:

@@ -21,7 +21,6 @@ from tradewind.execution.flattening import (
     book_text,
     closing_order,
     closing_price,
-    closing_side,
     closing_size,
     cover_of,
 )
@@ -243,8 +242,7 @@ class FlatProver:
         return books
 
     def _best(self, position: Position) -> int | None:
-        prices = self._engine.risk.reference_prices.get(position.instrument_id, {})
-        return prices.get(closing_side(position).opposite)
+        return self._engine.risk.prices.exit_price(position.instrument_id, position.signed_size)
 
     async def _attempt(self, command: ProveFlat, position: Position, progress: _Progress, books: _Books) -> int:
         """The number of the next try, or 0: not now. Nothing of the scope is open, so the try before has ended."""

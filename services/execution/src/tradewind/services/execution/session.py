@@ -9,6 +9,7 @@ import asyncio
 import os
 import secrets
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
@@ -16,15 +17,17 @@ from typing import Final
 
 from tradewind.bus.interface import Start, Subscription
 from tradewind.execution.engine import ExecutionEngine
-from tradewind.execution.limits import DenyCode
+from tradewind.execution.limits import DenyCode, without_clock
+from tradewind.execution.order_rates import MINUTE_NS
 from tradewind.execution.poison import fault_of
-from tradewind.model.enums import OrderSide
-from tradewind.model.identifiers import AccountId, InstrumentId, Venue
+from tradewind.model.identifiers import AccountId, Venue
 from tradewind.model.instruments import Instrument
 from tradewind.runtime.lockstep import lockstep_strategies
 from tradewind.runtime.service import ServiceContext
+from tradewind.services.execution.limit_keeping import LimitKeeper
 from tradewind.services.execution.order_path import OrderPath
 from tradewind.services.execution.outbox import Outbox
+from tradewind.services.execution.price_following import take_prices
 from tradewind.services.execution.proving import FlatProver
 from tradewind.services.execution.refusing import Carried, group_of
 from tradewind.services.execution.resolving import Resolver
@@ -33,13 +36,14 @@ from tradewind.services.execution.stepping import StepKeeper
 from tradewind.store.database import DatabaseUnavailable
 from tradewind.store.leases import Lease, LeaseRepository
 from tradewind.store.order_store import LeaseLost, OrderStore, StoreConflict
+from tradewind.store.risk_counters import load_risk
 from tradewind.store.trading_states import TradingStateRepository
 from tradewind.venue.adapter import ExecutionClient, VenueError
 from tradewind.venue.reports import BalanceReport, StreamInterrupted, StreamResumed
 from tradewind.wire.commands import OrderCommand, ProveFlat, ReplayStepAnswered, SubmitOrder
 from tradewind.wire.events import ReplayStepEnded, TradingStateChanged
 from tradewind.wire.market_batches import MarketBatch
-from tradewind.wire.market_records import RecordArray, RecordKind, RecordSide, instrument_number
+from tradewind.wire.market_records import instrument_number
 from tradewind.wire.messages import EventIds
 from tradewind.wire.topics import ORDERS_COMMANDS, RISK_STATE, market_events
 
@@ -102,6 +106,9 @@ class Session:
             await self._follow_trading_states(engine, tasks)
             tasks.create_task(self._follow_venue(path, resolver, outbox))
             await resolver.restore_books()
+            keeper = LimitKeeper(self._context, self._account_id, path, lease)
+            await keeper.begin()
+            tasks.create_task(keeper.run())
             await self._reconcile(path, resolver)
             tasks.create_task(resolver.keep_resolving())
             tasks.create_task(self._reconcile_now_and_then(resolver))
@@ -152,7 +159,12 @@ class Session:
                 await asyncio.sleep(_VENUE_RETRY_S)
 
     async def _load(self, instruments: list[Instrument]) -> ExecutionEngine:
-        engine = ExecutionEngine(self._account_id, instruments, self._settings.limits, self._event_ids)
+        limits = self._settings.limits
+        if self._stepper is not None:
+            limits = without_clock(limits)
+        engine = ExecutionEngine(self._account_id, instruments, limits, self._event_ids)
+        minute_ago_ns = time.time_ns() - MINUTE_NS
+        engine.risk.load(await load_risk(self._context.database, self._account_id, minute_ago_ns))
         engine.ledger.load(await self._store.positions(), await self._store.books())
         engine.load_orders(await self._store.unfinished_orders())
         engine.load_ended(await self._store.orders_by_id(list(self._carried.forgotten)))
@@ -274,19 +286,10 @@ class Session:
             while True:
                 for delivery in await subscription.receive(limit=_PRICE_BATCHES):
                     if isinstance(delivery.payload, MarketBatch):
-                        _take_prices(engine, by_number, delivery.payload.records)
+                        take_prices(engine.risk.prices, by_number, delivery.payload.records)
                     elif stepper is not None and isinstance(delivery.payload, ReplayStepEnded):
                         stepper.market_seen(delivery.payload.step)
+                engine.risk.observe(time.time_ns())
                 await asyncio.sleep(_PRICE_INTERVAL_S if stepper is None else 0.0)
         finally:
             await subscription.close()
-
-
-def _take_prices(engine: ExecutionEngine, by_number: dict[int, InstrumentId], records: RecordArray) -> None:
-    tops = records[records["kind"] == RecordKind.TOP_OF_BOOK]
-    for number, side, price in zip(
-        tops["instrument"].tolist(), tops["side"].tolist(), tops["price"].tolist(), strict=True
-    ):
-        if name := by_number.get(number):
-            prices = engine.risk.reference_prices.setdefault(name, {})
-            prices[OrderSide.BUY if side == RecordSide.BUY else OrderSide.SELL] = price
