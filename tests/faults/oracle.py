@@ -238,10 +238,8 @@ def ends_are_the_venues_word(venue: VenueRecord, store: StoreRecord) -> Iterator
             yield Violation("an end is the venue's word", f"{said}, and {found.state} at the venue as {found.order_id}")
         elif order.status in OPEN_HERE | ENDED.keys() and found is None:
             yield Violation("an end is the venue's word", f"{said}, the venue never had it")
-        elif order.status in ENDED and found is not None and found.state not in ENDED[order.status]:
-            if order.status not in _FILL_UNTOLD or found.state != "FILLED":
-                where = f"{found.state} at the venue as {found.order_id}"
-                yield Violation("an end is the venue's word", f"{said}, and {where}")
+        elif found is not None and not _may_stand_for(found.state, order.status):
+            yield Violation("an end is the venue's word", f"{said}, and {found.state} at the venue as {found.order_id}")
 
 
 def cash_is_conserved(venue: VenueRecord, store: StoreRecord) -> Iterator[Violation]:
@@ -457,6 +455,12 @@ def _ours(venue: VenueRecord) -> Iterator[VenueOrder]:
 
 def _named(order: VenueOrder) -> str:
     return f"{order.client_order_id} (venue order {order.order_id})"
+
+
+def _may_stand_for(state: str, status: str) -> bool:
+    if status not in ENDED or state in ENDED[status]:
+        return True
+    return status in _FILL_UNTOLD and state == "FILLED"
 
 
 def _figures(one: VenueTrade | StoreFill) -> tuple[str, int, Decimal, Decimal, Decimal, str]:
