@@ -186,7 +186,7 @@ async def test_steps_are_delivered_in_order_and_waited_for(tmp_path: Path) -> No
 def test_numbers_are_given_out_once_over_all_runs(tmp_path: Path) -> None:
     first = LedgerFile(tmp_path / "l.sqlite3")
     assert (first.reserve("trade", 100), first.reserve("trade", 100), first.reserve("update", 5)) == (1, 101, 1)
-    first._file.close()
+    first.close()
     assert LedgerFile(tmp_path / "l.sqlite3").reserve("trade", 100) == 201
 
 

@@ -13,7 +13,10 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import fcntl
+import os
 import sqlite3
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -58,7 +61,7 @@ class Span:
 
 
 class LedgerFile:
-    """The record of one venue. One process at a time may have it open."""
+    """The record of one venue. One process at a time has it open; others may read it meanwhile (``mode=ro``)."""
 
     def __init__(self, path: Path) -> None:
         """Open or make the file.
@@ -75,6 +78,8 @@ class LedgerFile:
         self._written = 0
         self._failure: LedgerFailed | None = None
         try:
+            # Closed with this object at the latest: a record that was never run must not stay locked.
+            self._unlock = weakref.finalize(self, os.close, _lock(path))
             self._file = _open(path)
         except (sqlite3.Error, OSError) as error:
             raise StartRefused(
@@ -102,6 +107,11 @@ class LedgerFile:
         with self._file:
             self._file.execute(sql.PUT_COUNTER, (name, taken + count))
         return taken + 1
+
+    def close(self) -> None:
+        """Close the file; ``run`` does it by itself."""
+        self._file.close()
+        self._unlock()
 
     def append(self, changes: Changes) -> int:
         """Queue one step for writing; answers its number."""
@@ -217,7 +227,7 @@ class LedgerFile:
         with contextlib.suppress(sqlite3.Error):
             if self._failure is None and self._pending:
                 self._commit(list(self._pending))
-        self._file.close()
+        self.close()
         self._failure = failure
         for _, waiter in self._waiters:
             if not waiter.done():
@@ -228,12 +238,26 @@ class LedgerFile:
         return int(self._file.execute(query, values).fetchone()[0] or 0)
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _lock(path: Path) -> int:
+    """One process writes; SQLite's own lock would also keep away those who only read while it runs.
+
+    Raises:
+        OSError: another process has it.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise OSError("another process has it open") from error
+    return lock
+
+
+def _open(path: Path) -> sqlite3.Connection:
     # The ledger's own thread uses the connection after this one; the two never overlap.
     file = sqlite3.connect(path, timeout=2.0, check_same_thread=False)
     try:
-        file.execute("PRAGMA locking_mode=EXCLUSIVE")
         file.execute("PRAGMA journal_mode=WAL")
         file.execute("PRAGMA synchronous=NORMAL")
         version = file.execute("PRAGMA user_version").fetchone()[0]
