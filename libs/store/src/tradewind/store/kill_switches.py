@@ -99,13 +99,18 @@ class KillSwitchRepository:
             rows = await connection.fetch(query, kill_id)
         return [msgspec.convert({**row, "ts": to_ns(row["ts"])}, KillStep) for row in rows]
 
-    async def engage(self, scope: str, *, command_id: str, flatten: bool, actor: str, why: str) -> KillSwitch:
-        """Halt a scope and engage its switch; where it is engaged already, only ``flatten`` may be added to it."""
+    async def engage(
+        self, scope: str, *, command_id: str, flatten: bool, actor: str, why: str
+    ) -> tuple[KillSwitch, str]:
+        """Halt a scope and engage its switch; where it is engaged already, only ``flatten`` may be added to it.
+
+        Returns the switch, and in words what it was before.
+        """
         now = time.time_ns()
         async with self._database.transaction() as connection:
             await lock_trading_states(connection)
             if (known := await _of_command(connection, command_id)) is not None:
-                return known
+                return known, known.stage
             await put_trading_state(connection, scope, TradingState.HALTED, actor=actor, why=why, now=now)
             row = await connection.fetchrow(_ENGAGED, scope)
             before = row["stage"] if row is not None else "not engaged"
@@ -117,7 +122,7 @@ class KillSwitchRepository:
             await _append(connection, switch, actor, now, command_id)
             after = f"{switch.stage}{', flatten' if switch.flatten else ''}"
             await _audit(connection, f"kill switch of {scope} engaged", before, after, actor, why, now)
-        return switch
+        return switch, before
 
     async def move(
         self, known: KillSwitch, stage: KillStage, reason: str, evidence: Evidence | None = None
@@ -141,8 +146,8 @@ class KillSwitchRepository:
 
     async def release(
         self, scope: str, *, command_id: str, state: TradingState, force: bool, actor: str, why: str
-    ) -> KillSwitch:
-        """Give the scope back to trading in ``state``.
+    ) -> tuple[KillSwitch, str]:
+        """Give the scope back to trading in ``state``; returns the switch, and in words what it was before.
 
         Raises:
             KillSwitchRefused: no switch is engaged there, or it was not proven flat and ``force`` is not given.
@@ -151,7 +156,7 @@ class KillSwitchRepository:
         async with self._database.transaction() as connection:
             await lock_trading_states(connection)
             if (known := await _of_command(connection, command_id)) is not None:
-                return known
+                return known, known.stage
             row = await connection.fetchrow(_ENGAGED + " FOR UPDATE", scope)
             engaged = check_release(None if row is None else _switch(row), scope, state, force=force)
             forced = engaged.stage is not KillStage.FLAT
@@ -161,7 +166,7 @@ class KillSwitchRepository:
             await _append(connection, switch, actor, now, command_id)
             action = f"kill switch of {scope} released{' by force' if forced else ''}"
             await _audit(connection, action, engaged.stage, f"{KillStage.RELEASED}, {state}", actor, why, now)
-        return switch
+        return switch, engaged.stage
 
 
 def check_release(switch: KillSwitch | None, scope: str, state: TradingState, *, force: bool) -> KillSwitch:

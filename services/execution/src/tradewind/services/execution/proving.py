@@ -56,6 +56,7 @@ class _Progress:
 
     def __init__(self) -> None:
         self.asked_at = float("-inf")
+        self.stage = KillStage.CANCELING
         self.quiet_since: float | None = None
         self.attempts: dict[tuple[str, str], int] = {}
         self.tried_at = float("-inf")
@@ -103,6 +104,8 @@ class FlatProver:
                 command = self._wanted.pop(next(iter(self._wanted)))
                 report = await self._step(command)
                 if report is not None:
+                    if command.kill_id in self._progress:
+                        self._progress[command.kill_id].stage = report.stage
                     await self._bus.publish(ACCOUNT_EVENTS, self._engine.account_id, report)
 
     async def _step(self, command: ProveFlat) -> FlatnessReported | None:
@@ -210,13 +213,12 @@ class FlatProver:
     def _unanswered(self, command: ProveFlat, cover: Cover, progress: _Progress, error: VenueError) -> FlatnessReported:
         """A failed query is not flat."""
         resting = cover.unfinished(self._engine.orders.values())
-        held = cover.holdings(self._engine.ledger.positions.values())
-        stage = KillStage.VERIFYING
+        stage = progress.stage
         if resting:
             progress.quiet_since = None
             stage = KillStage.CANCELING
-        elif held and command.flatten:
-            stage = KillStage.FLATTENING
+        elif stage is KillStage.FLAT:
+            stage = KillStage.VERIFYING
         return self._report(command, stage, f"the venue did not answer: {error}", open_orders=len(resting))
 
     # -- closing -----------------------------------------------------------------------------------------------------

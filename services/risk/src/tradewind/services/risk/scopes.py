@@ -1,13 +1,16 @@
 """Scopes of a trading state: ``firm``, ``account:VENUE-name``, ``strategy:name``, ``instrument:SYMBOL.VENUE``."""
 
 import re
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
 from tradewind.model.enums import TradingState
 from tradewind.model.identifiers import EXTERNAL, AccountId, IdentifierError, InstrumentId, StrategyId, strategy_id
-from tradewind.wire.commands import SetTradingState
+from tradewind.wire.commands import EngageKillSwitch, ReleaseKillSwitch, SetTradingState
+
+ByHand: TypeAlias = SetTradingState | EngageKillSwitch | ReleaseKillSwitch
+"""Commands that somebody gives for a scope, with a reason."""
 
 LONGEST_TEXT: Final = 500
 _ACCOUNT: Final = re.compile(r"[A-Z0-9_]{1,32}-[A-Za-z0-9_-]{1,64}")
@@ -50,14 +53,14 @@ def parse_scope(text: str) -> Scope:
     )
 
 
-def check_request(command: SetTradingState) -> Scope:
+def check_request(command: ByHand) -> Scope:
     """The scope of a command that may be obeyed.
 
     Raises:
         InvalidRequest: its scope, state, actor or reason is not in order.
     """
     scope = parse_scope(command.scope)
-    if command.state not in tuple(TradingState):
+    if not isinstance(command, EngageKillSwitch) and command.state not in tuple(TradingState):
         raise InvalidRequest(f"state {command.state!r}: use {', '.join(TradingState)}")
     for name, text in (("actor", command.actor), ("why", command.why)):
         if not text.strip():

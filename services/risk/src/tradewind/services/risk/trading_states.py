@@ -10,9 +10,9 @@ from typing import Final
 from tradewind.model.enums import TradingState
 from tradewind.model.identifiers import AccountId
 from tradewind.runtime.service import ServiceContext
-from tradewind.services.risk.scopes import Scope, check_request, parse_scope
+from tradewind.services.risk.scopes import ByHand, InvalidRequest, Scope, check_request, parse_scope
 from tradewind.store.database import DatabaseUnavailable
-from tradewind.store.trading_states import StoredTradingState, TradingStateRepository
+from tradewind.store.trading_states import KillSwitchEngaged, StoredTradingState, TradingStateRepository
 from tradewind.wire.commands import CancelAllOrders, SetTradingState
 from tradewind.wire.events import Audited, TradingStateChanged
 from tradewind.wire.messages import EventIds
@@ -68,11 +68,7 @@ class TradingStates:
         if command.event_id in self._done:
             return
         before = await self._store(command, scope)
-        await self._tell(self._changed(command))
-        await self._context.order_bus.publish(OPS_AUDIT, command.actor, self._audited(command, before))
-        if command.state is TradingState.HALTED:
-            await self._cancel_for(command, scope)
-        self._changes.inc()
+        await self.announce(command, command.state, f"trading state of {command.scope}", before, command.state)
         self._context.log.warning(
             "trading state set",
             scope=scope.text,
@@ -85,12 +81,30 @@ class TradingStates:
         if len(self._done) > KEPT_EVENT_IDS:
             del self._done[next(iter(self._done))]
 
+    async def announce(self, command: ByHand, state: TradingState, action: str, before: object, after: object) -> None:
+        """Tell what the store has just taken: the scope's state and the audit; then cancel what rests in a halt."""
+        await self._tell(self._changed(command, state))
+        await self._context.order_bus.publish(OPS_AUDIT, command.actor, self._audited(command, action, before, after))
+        if state is TradingState.HALTED:
+            await self.cancel_for(command)
+        self._changes.inc()
+
+    async def cancel_for(self, command: ByHand) -> None:
+        """Cancel all that rests in the scope of a halt."""
+        reason = f"HALTED by {command.actor}: {command.why}"
+        await self._cancel(parse_scope(command.scope), command.correlation_id, command.event_id, reason)
+
+    async def wait_for_database(self, error: DatabaseUnavailable) -> None:
+        """Not ready until it is back; who calls says when it is ready again."""
+        self._context.health.set_not_ready(str(error))
+        await self._context.database.wait_until_available()
+
     async def _load(self) -> dict[str, StoredTradingState]:
         while True:
             try:
                 return await self._repository.all()
             except DatabaseUnavailable as error:
-                await self._wait_for_database(error)
+                await self.wait_for_database(error)
 
     async def _store(self, command: SetTradingState, scope: Scope) -> TradingState:
         waited = False
@@ -100,26 +114,20 @@ class TradingStates:
             except DatabaseUnavailable as error:
                 # A halt must not wait for a disk: without the database nothing new is sent, and what rests can go now.
                 if command.state is TradingState.HALTED and not waited:
-                    await self._cancel_for(command, scope)
+                    await self.cancel_for(command)
                 waited = True
-                await self._wait_for_database(error)
+                await self.wait_for_database(error)
+            except KillSwitchEngaged as error:
+                raise InvalidRequest(str(error)) from error
             else:
                 if waited:
                     self._context.health.set_ready()
                 return before
 
-    async def _wait_for_database(self, error: DatabaseUnavailable) -> None:
-        self._context.health.set_not_ready(str(error))
-        await self._context.database.wait_until_available()
-
     async def _tell(self, event: TradingStateChanged) -> None:
         await self._context.order_bus.publish(RISK_STATE, event.scope, event)
         self._states[event.scope] = event.state
         self._restricted.set(sum(state is not TradingState.ACTIVE for state in self._states.values()))
-
-    async def _cancel_for(self, command: SetTradingState, scope: Scope) -> None:
-        reason = f"HALTED by {command.actor}: {command.why}"
-        await self._cancel(scope, command.correlation_id, command.event_id, reason)
 
     async def _cancel(self, scope: Scope, correlation_id: str, causation_id: str, reason: str) -> None:
         now_ns = time.time_ns()
@@ -137,7 +145,7 @@ class TradingStates:
         )
         await self._context.order_bus.publish(ORDERS_COMMANDS, account_id, command)
 
-    def _changed(self, command: SetTradingState) -> TradingStateChanged:
+    def _changed(self, command: ByHand, state: TradingState) -> TradingStateChanged:
         now_ns = time.time_ns()
         return TradingStateChanged(
             event_id=self._event_ids(),
@@ -146,12 +154,12 @@ class TradingStates:
             ts_event=now_ns,
             ts_init=now_ns,
             scope=command.scope,
-            state=command.state,
+            state=state,
             actor=command.actor,
             why=command.why,
         )
 
-    def _audited(self, command: SetTradingState, before: TradingState) -> Audited:
+    def _audited(self, command: ByHand, action: str, before: object, after: object) -> Audited:
         now_ns = time.time_ns()
         return Audited(
             event_id=self._event_ids(),
@@ -160,8 +168,8 @@ class TradingStates:
             ts_event=now_ns,
             ts_init=now_ns,
             actor=command.actor,
-            action=f"trading state of {command.scope}",
-            before=before,
-            after=command.state,
+            action=action,
+            before=str(before),
+            after=str(after),
             why=command.why,
         )
