@@ -17,8 +17,15 @@ from tradewind.model.enums import LiquiditySide
 from tradewind.model.identifiers import ClientOrderId, InstrumentId, TradeId, Venue, VenueOrderId
 from tradewind.model.instruments import Instrument
 from tradewind.model.order_status import OrderStatus
-from tradewind.venue.adapter import NewOrder, OrderNotFound, OutcomeUnknown, VenueRejected, VenueUnavailable
-from tradewind.venue.reports import BalanceReport, FillReport, MassStatus, OrderStatusReport, StreamEvent
+from tradewind.venue.adapter import (
+    NewOrder,
+    OrderNotFound,
+    OutcomeUnknown,
+    VenueRejected,
+    VenueUnavailable,
+    nothing_to_ask,
+)
+from tradewind.venue.reports import BalanceReport, FillReport, MassStatus, OrderStatusReport, StreamEvent, StreamResumed
 
 S = OrderStatus
 
@@ -37,18 +44,23 @@ class VenueOrder:
 class ScriptedVenue:
     """``on_submit`` decides what a submit does: rest (default), fill, reject, unavailable, lost_before, lost_after.
 
+    ``on_cancel``: done (default), lost_before, lost_after.
+
     While ``may_send`` is clear a submit waits before its first byte, as it does for its turn in a rate limit. While
     ``may_answer`` is clear the answer waits, and the private stream has told of the order before it.
     """
 
     on_submit: str = "rest"
+    on_cancel: str = "done"
     queries_fail: bool = False
+    stream_is_up: bool = True
     visibility_delay_s: float = 0.2
     venue: Venue = BTCUSDT.venue
     account_id: str = ACCOUNT
     orders: dict[str, VenueOrder] = dataclasses.field(default_factory=dict)
     fills_made: list[FillReport] = dataclasses.field(default_factory=list)
     submits: list[str] = dataclasses.field(default_factory=list)
+    cancels: list[str] = dataclasses.field(default_factory=list)
     may_send: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     may_answer: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     events: "asyncio.Queue[StreamEvent]" = dataclasses.field(default_factory=asyncio.Queue)
@@ -66,12 +78,20 @@ class ScriptedVenue:
     def prepare_order(self, order: NewOrder) -> "Prepared":
         return Prepared(self, order)
 
-    async def cancel_order(self, _: InstrumentId, client_order_id: ClientOrderId) -> Sequence[OrderStatusReport]:
+    async def cancel_order(
+        self, _: InstrumentId, client_order_id: ClientOrderId, on_first_byte: Callable[[], None] = nothing_to_ask
+    ) -> Sequence[OrderStatusReport]:
         self._check()
+        on_first_byte()
+        self.cancels.append(client_order_id)
+        if self.on_cancel == "lost_before":
+            raise OutcomeUnknown("no answer in 0.1 s")
         order = self.orders.get(client_order_id)
         if order is None or order.status.is_closed:
             raise OrderNotFound(-2011, "Unknown order sent.")
         order.status = S.CANCELED
+        if self.on_cancel == "lost_after":
+            raise OutcomeUnknown("no answer in 0.1 s")
         return [self.report(order)]
 
     async def order_status(self, _: InstrumentId, client_order_id: ClientOrderId) -> OrderStatusReport:
@@ -104,6 +124,9 @@ class ScriptedVenue:
         )
 
     async def stream(self) -> AsyncIterator[StreamEvent]:
+        while not self.stream_is_up:
+            await asyncio.sleep(0.01)
+        yield StreamResumed(account_id=ACCOUNT)
         while True:
             yield await self.events.get()
 

@@ -15,10 +15,15 @@ from tradewind.store.rate_limits import SharedRateLimits
 from tradewind.venue.adapter import ExecutionClient
 from tradewind.venue.binance.connecting import execution_client, symbols_of
 from tradewind.venue.binance.rate_limits import RateLimits
+from tradewind.venue.binance.signing import RECV_WINDOW_MS
 
 
-def execution_client_of(platform: PlatformSettings, limits: RateLimits | None = None) -> ExecutionClient:
+def execution_client_of(
+    platform: PlatformSettings, limits: RateLimits | None = None, receive_window_s: float = RECV_WINDOW_MS / 1_000
+) -> ExecutionClient:
     """A client of the configured account; nothing is connected yet. Without ``limits`` it counts alone.
+
+    ``receive_window_s``: the venue refuses a request that reaches it later than this after it was signed.
 
     Raises:
         ValueError: a setting has a wrong form.
@@ -31,6 +36,7 @@ def execution_client_of(platform: PlatformSettings, limits: RateLimits | None = 
         stream_url=platform.venue_stream_url,
         api_key=platform.venue_api_key,
         api_secret=platform.venue_api_secret,
+        receive_window_s=receive_window_s,
         limits=limits,
     )
 

@@ -65,11 +65,18 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     reduces: bool = False  # as far as we know it can only make the position smaller, whatever was asked for
 
 
+def nothing_to_ask() -> None:
+    """Nobody must be asked before the write."""
+
+
 class PreparedOrder(Protocol):
     """A signed request that waits for its commit."""
 
     async def send(self, on_first_byte: Callable[[], None]) -> Sequence[OrderStatusReport | FillReport]:
-        """Write the request once, call ``on_first_byte`` as its first byte goes to the socket, await the answer.
+        """Write the request once and await the answer.
+
+        ``on_first_byte`` is called right before the write, in the same step of the event loop. It may raise to forbid
+        the write; its exception passes.
 
         Raises:
             VenueRejected: the venue refused; nothing rests.
@@ -100,9 +107,12 @@ class ExecutionClient(Protocol):
         ...
 
     async def cancel_order(
-        self, instrument_id: InstrumentId, client_order_id: ClientOrderId
+        self,
+        instrument_id: InstrumentId,
+        client_order_id: ClientOrderId,
+        on_first_byte: Callable[[], None] = nothing_to_ask,
     ) -> Sequence[OrderStatusReport]:
-        """Ask the venue to cancel. Safe to repeat.
+        """Ask the venue to cancel. Safe to repeat. ``on_first_byte``: see ``PreparedOrder.send``.
 
         Raises:
             VenueRejected: OrderNotFound among others.

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from tradewind.model.identifiers import AccountId, Venue
 from tradewind.venue.binance.account_queries import AccountQueries
 from tradewind.venue.binance.connection_pool import ConnectionPool
-from tradewind.venue.binance.execution import VISIBILITY_DELAY_S, BinanceExecutionClient
+from tradewind.venue.binance.execution import BinanceExecutionClient, visibility_delay
 from tradewind.venue.binance.http_connection import HttpAddress
 from tradewind.venue.binance.market_data import BinanceMarketDataClient, FeedOptions
 from tradewind.venue.binance.namesakes import Namesakes
 from tradewind.venue.binance.order_entry import ANSWER_TIMEOUT_S, OrderEntry
 from tradewind.venue.binance.rate_limits import RateLimits
 from tradewind.venue.binance.rest import BinanceRest
-from tradewind.venue.binance.signing import RequestSigner, VenueClock
+from tradewind.venue.binance.signing import RECV_WINDOW_MS, RequestSigner, VenueClock
 
 
 def market_data_client(
@@ -39,10 +39,13 @@ def execution_client(
     api_key: str,
     api_secret: str,
     answer_timeout_s: float = ANSWER_TIMEOUT_S,
-    visibility_delay_s: float = VISIBILITY_DELAY_S,
+    visibility_delay_s: float | None = None,
+    receive_window_s: float = RECV_WINDOW_MS / 1_000,
     limits: RateLimits | None = None,
 ) -> BinanceExecutionClient:
     """A client of one account, ``<venue>-<account>`` in our words.
+
+    ``receive_window_s``: the venue refuses a request that reaches it later than this after it was signed.
 
     Raises:
         ValueError: an address or key has a wrong form; the message names it without showing a secret.
@@ -51,7 +54,7 @@ def execution_client(
         raise ValueError("the venue's API key must be printable ASCII without line ends; check TRADEWIND_VENUE_API_KEY")
     account_id = AccountId(f"{venue}-{account}")
     limits = limits or RateLimits()
-    signer = RequestSigner(api_key, api_secret, VenueClock())
+    signer = RequestSigner(api_key, api_secret, VenueClock(), round(receive_window_s * 1_000))
     rest = BinanceRest(rest_url, limits, signer)
     pool = ConnectionPool(HttpAddress.of(rest_url))
     names = Namesakes()
@@ -70,7 +73,7 @@ def execution_client(
         entry,
         rest,
         stream_url,
-        visibility_delay_s=visibility_delay_s,
+        visibility_delay_s=visibility_delay(receive_window_s) if visibility_delay_s is None else visibility_delay_s,
         names=names,
     )
 

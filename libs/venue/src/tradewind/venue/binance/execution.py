@@ -8,14 +8,22 @@ opens a connection when there is none.
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from picows import WSError
 
 from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, Venue, VenueOrderId
 from tradewind.model.instruments import Instrument
-from tradewind.venue.adapter import NewOrder, PreparedOrder, RateLimited, VenueError, VenueRejected, VenueUnavailable
+from tradewind.venue.adapter import (
+    NewOrder,
+    PreparedOrder,
+    RateLimited,
+    VenueError,
+    VenueRejected,
+    VenueUnavailable,
+    nothing_to_ask,
+)
 from tradewind.venue.binance.account_queries import LISTEN_KEY_WEIGHT, AccountQueries
 from tradewind.venue.binance.backoff import Backoff
 from tradewind.venue.binance.http_connection import HttpAnswer
@@ -37,8 +45,8 @@ from tradewind.venue.request_budget import RequestClass
 
 _log: Final = logging.getLogger(__name__)
 
-VISIBILITY_DELAY_S: Final = RECV_WINDOW_MS / 1_000 + 2.0
-"""A request that is late on its way may be taken until its receive window has passed: only then absence counts."""
+VIEWS_LAG_S: Final = 2.0
+"""For so long after it took an order the venue's queries may not show it."""
 UPKEEP_EVERY_S: Final = 1.0
 KEEP_ALIVE_EVERY_S: Final = 30 * 60.0
 """The venue ends a stream whose key was not renewed for 60 minutes."""
@@ -48,6 +56,11 @@ FIRST_RECONNECT_S: Final = 0.25
 LONGEST_RECONNECT_S: Final = 30.0
 CALM_S: Final = 30.0
 LISTEN_KEY_PATH: Final = "/api/v3/userDataStream"
+
+
+def visibility_delay(receive_window_s: float) -> float:
+    """A request that is late on its way may be taken until its receive window has passed: only then absence counts."""
+    return receive_window_s + VIEWS_LAG_S
 
 
 class BinanceExecutionClient:
@@ -61,7 +74,7 @@ class BinanceExecutionClient:
         rest: BinanceRest,
         stream_url: str,
         *,
-        visibility_delay_s: float = VISIBILITY_DELAY_S,
+        visibility_delay_s: float = visibility_delay(RECV_WINDOW_MS / 1_000),
         ssl_context: ssl.SSLContext | None = None,
         names: Namesakes | None = None,
     ) -> None:
@@ -110,10 +123,13 @@ class BinanceExecutionClient:
         return self._entry.prepare(order, self._queries.instrument(order.instrument_id))
 
     async def cancel_order(
-        self, instrument_id: InstrumentId, client_order_id: ClientOrderId
+        self,
+        instrument_id: InstrumentId,
+        client_order_id: ClientOrderId,
+        on_first_byte: Callable[[], None] = nothing_to_ask,
     ) -> Sequence[OrderStatusReport]:
         """See ``ExecutionClient.cancel_order``. VenueUnavailable: nothing was sent."""
-        return [await self._entry.cancel(self._queries.instrument(instrument_id), client_order_id)]
+        return [await self._entry.cancel(self._queries.instrument(instrument_id), client_order_id, on_first_byte)]
 
     async def order_status(self, instrument_id: InstrumentId, client_order_id: ClientOrderId) -> OrderStatusReport:
         """See ``ExecutionClient.order_status``."""

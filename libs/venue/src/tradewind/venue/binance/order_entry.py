@@ -18,7 +18,15 @@ from tradewind.model.enums import OrderType
 from tradewind.model.fixed_point import FixedPointError
 from tradewind.model.identifiers import AccountId, ClientOrderId
 from tradewind.model.instruments import Instrument
-from tradewind.venue.adapter import NewOrder, OutcomeUnknown, RateLimited, VenueError, VenueRejected, VenueUnavailable
+from tradewind.venue.adapter import (
+    NewOrder,
+    OutcomeUnknown,
+    RateLimited,
+    VenueError,
+    VenueRejected,
+    VenueUnavailable,
+    nothing_to_ask,
+)
 from tradewind.venue.binance.connection_pool import ConnectionPool
 from tradewind.venue.binance.errors import CLOCK_CODE, UNSUPPORTED_ORDER_TYPE, error_of
 from tradewind.venue.binance.http_connection import AnswerLost, ConnectionUnusable, HttpAnswer, HttpConnection
@@ -85,7 +93,9 @@ class OrderEntry:
         query = encode_query(_order_parameters(order, instrument))
         return BinancePreparedOrder(self, instrument, order.client_order_id, query, what)
 
-    async def cancel(self, instrument: Instrument, client_order_id: ClientOrderId) -> OrderStatusReport:
+    async def cancel(
+        self, instrument: Instrument, client_order_id: ClientOrderId, on_first_byte: Callable[[], None] = nothing_to_ask
+    ) -> OrderStatusReport:
         """Cancel by our id. A cancel that is refused for its timestamp is sent again, once.
 
         Raises:
@@ -94,20 +104,24 @@ class OrderEntry:
             OutcomeUnknown: no answer in time.
         """
         try:
-            return await self._cancel(instrument, client_order_id)
+            return await self._cancel(instrument, client_order_id, on_first_byte)
         except VenueRejected as error:
             if error.code != CLOCK_CODE or not await self._set_clock():
                 raise
-        return await self._cancel(instrument, client_order_id)
+        return await self._cancel(instrument, client_order_id, on_first_byte)
 
-    async def _cancel(self, instrument: Instrument, client_order_id: ClientOrderId) -> OrderStatusReport:
+    async def _cancel(
+        self, instrument: Instrument, client_order_id: ClientOrderId, on_first_byte: Callable[[], None]
+    ) -> OrderStatusReport:
         if not self.limits.take_now(RequestClass.CANCEL):
             await self.limits.take(RequestClass.CANCEL)
         query = encode_query({"symbol": instrument.symbol, "origClientOrderId": client_order_id})
         connection = self.pool.take_now(urgent=True)
         if connection is None:
             connection = await self.pool.take(urgent=True, timeout_s=self._connection_wait_s)
-        future = _start(connection, self.request("DELETE", ORDER_PATH, query, signed=True))
+        request = self.request("DELETE", ORDER_PATH, query, signed=True)
+        _ask_before(on_first_byte, connection)
+        future = _start(connection, request)
         state = self._read(await self._answer(connection, future, "cancel"), "cancel", RequestClass.CANCEL)
         return self._status_report(instrument, state)
 
@@ -131,8 +145,9 @@ class OrderEntry:
             connection = await self.pool.take(urgent=False, timeout_s=until_s - loop.time())
         instrument = prepared.instrument
         self._names.sending(instrument.symbol, prepared.client_order_id, self._signer.clock.now_ms())
-        future = _start(connection, prepared.fresh_request())
-        on_first_byte()
+        request = prepared.fresh_request()
+        _ask_before(on_first_byte, connection)
+        future = _start(connection, request)
         answer = await self._answer(connection, future, "order")
         try:
             state = self._read(answer, "order", prepared.what)
@@ -258,6 +273,15 @@ class BinancePreparedOrder:
         if time.monotonic_ns() - self._signed_ns > SIGN_AGAIN_NS:
             self._request = self._entry.request("POST", ORDER_PATH, self._query, signed=True)
         return self._request
+
+
+def _ask_before(on_first_byte: Callable[[], None], connection: HttpConnection) -> None:
+    """Nothing is awaited between this and the write."""
+    try:
+        on_first_byte()
+    except BaseException:
+        connection.abort()
+        raise
 
 
 def _start(connection: HttpConnection, request: bytes) -> "asyncio.Future[HttpAnswer]":

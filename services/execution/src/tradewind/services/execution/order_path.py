@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tradewind.execution.engine import ExecutionEngine, batch_of
 from tradewind.execution.plans import Cancel, Plan
-from tradewind.model.identifiers import ClientOrderId
+from tradewind.model.identifiers import ClientOrderId, InstrumentId
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.execution.outbox import Outbox
 from tradewind.store.leases import Lease
@@ -27,7 +27,7 @@ from tradewind.venue.adapter import (
     VenueRejected,
     VenueUnavailable,
 )
-from tradewind.venue.reports import Report
+from tradewind.venue.reports import OrderStatusReport, Report
 from tradewind.wire.commands import OrderCommand
 
 # A venue answers so when it has an order of this client id: then something may rest there, and only a query tells.
@@ -121,8 +121,6 @@ class OrderPath:
         try:
             if isinstance(request, VenueError):
                 raise request
-            if not self._lease.has_margin(self._send_margin_s):
-                raise LeaseLost("too little of the lease is left to send; the venue will be asked under a new one")
             reports = await request.send(lambda: self._first_byte(taken_ns))
         except VenueRejected as error:
             if _DUPLICATE_WORDS in error.reason.lower():
@@ -146,8 +144,28 @@ class OrderPath:
         await self.take(lambda now_ns: self.engine.plan_unknown(client_order_id, reason, now_ns))
 
     def _first_byte(self, taken_ns: int) -> None:
+        self._check_margin()
         self._command_to_venue.record(time.time_ns() - taken_ns)
         self._sent.inc()
+
+    def _check_margin(self) -> None:
+        """Called in the step of the event loop that writes: a process that was stopped for a while sends nothing.
+
+        Raises:
+            LeaseLost: another process may be about to take over.
+        """
+        if not self._lease.has_margin(self._send_margin_s):
+            raise LeaseLost("too little of the lease is left to send; the venue will be asked under a new one")
+
+    async def cancel_at_venue(
+        self, instrument_id: InstrumentId, client_order_id: ClientOrderId
+    ) -> Sequence[OrderStatusReport]:
+        """A cancel of any order at the venue, known to us or not. Raises as ``ExecutionClient.cancel_order``.
+
+        Raises:
+            LeaseLost: too little of the lease is left.
+        """
+        return await self.client.cancel_order(instrument_id, client_order_id, self._check_margin)
 
     async def cancel(self, cancel: Cancel) -> None:
         """Ask the venue to cancel; what is left unanswered is asked again by the resolver."""
@@ -157,15 +175,17 @@ class OrderPath:
             return
         self.sending.add(cancel.client_order_id)
         try:
-            reports = await self.client.cancel_order(cancel.instrument_id, cancel.client_order_id)
+            reports = await self.cancel_at_venue(cancel.instrument_id, cancel.client_order_id)
         except OrderNotFound:
             # Filled, cancelled or never there: only the order's own status tells, and the resolver asks for it.
             return
         except VenueRejected as error:
             reason = str(error)
             await self.take(lambda now_ns: self.engine.plan_cancel_refused(cancel.client_order_id, reason, now_ns))
+        except OutcomeUnknown as error:
+            await self._take_unknown(cancel.client_order_id, f"cancel: {error}")
         except VenueError as error:
-            self._log.warning("cancel unanswered", client_order_id=cancel.client_order_id, reason=str(error))
+            self._log.warning("cancel not sent", client_order_id=cancel.client_order_id, reason=str(error))
         else:
             await self.take_reports(reports)
         finally:

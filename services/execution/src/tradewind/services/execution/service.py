@@ -22,7 +22,7 @@ async def run(context: ServiceContext) -> None:
     carried = Carried()
     async with venue_limits(context, for_orders=True) as limits:
         while True:
-            client = execution_client_of(context.platform, limits)
+            client = execution_client_of(context.platform, limits, context.settings.send_margin_s)
             try:
                 await Session(context, account_id, client, carried, event_ids).run()
             except* _BEGIN_AGAIN as group:

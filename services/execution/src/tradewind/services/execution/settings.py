@@ -16,7 +16,7 @@ class Settings(LimitSettings, frozen=True, kw_only=True):
     limits_file: Path | None = None
     lease_duration_s: float = 5.0
     lease_grace_s: float = 1.0
-    send_margin_s: float = 1.0
+    send_margin_s: float = 2.0
     inflight_check_s: float = 2.0
     reconcile_every_s: float = 15.0
 
