@@ -203,7 +203,7 @@ class FlatProver:
         if name is None:
             return f"order {report.venue_order_id} without a client id"
         try:
-            await self._path.take_reports(await self._path.client.cancel_order(report.instrument_id, name))
+            await self._path.take_reports(await self._path.cancel_at_venue(report.instrument_id, name))
         except OrderNotFound:
             return f"{name} (it has ended by now)"
         except VenueError as error:
