@@ -58,8 +58,9 @@ class OrderStories:
     # -- memory ----------------------------------------------------------------------------------------------------
 
     def find(self, client_order_id: ClientOrderId) -> Order | None:
-        """An order in memory, open or lately ended."""
-        return self.orders.get(client_order_id) or self._ended.get(client_order_id)
+        """An order in memory: open, lately ended, or ended by the plan that is being made."""
+        known = self.orders.get(client_order_id) or self._ended.get(client_order_id)
+        return known or self._touched.get(client_order_id)
 
     def find_at_venue(self, instrument_id: InstrumentId, venue_order_id: VenueOrderId) -> Order | None:
         """The order in memory that the venue calls so."""

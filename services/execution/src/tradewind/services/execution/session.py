@@ -230,17 +230,17 @@ class Session:
         """Commands whose commit fails stay in doubt: only planning them again, over the store, tells."""
         refused = [c for c in commands if isinstance(c, SubmitOrder) and c.event_id in self._carried.refused]
         fresh = [c for c in commands if c.event_id not in self._carried.refused]
-        if refused:
-            code = DenyCode.STORE_UNAVAILABLE
-            await path.take(lambda now_ns: path.engine.plan_refusals(refused, code, now_ns))
-            for command in refused:
-                del self._carried.refused[command.event_id]
         self._carried.in_doubt = {command.event_id for command in fresh}
         try:
+            if refused:
+                code = DenyCode.STORE_UNAVAILABLE
+                await path.take(lambda now_ns: path.engine.plan_refusals(refused, code, now_ns))
+                for command in refused:
+                    self._carried.refused.pop(command.event_id, None)
             await path.take_commands(fresh)
         except StoreConflict:
             # An id that memory had forgotten: with those orders loaded, the same commands are known as repeated.
-            self._carried.forgotten |= {c.client_order_id for c in fresh if isinstance(c, SubmitOrder)}
+            self._carried.forgotten |= {c.client_order_id for c in commands if isinstance(c, SubmitOrder)}
             raise
         self._carried.in_doubt = set()
         self._carried.forgotten.clear()
