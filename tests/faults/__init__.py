@@ -1,0 +1,1 @@
+"""Deterministic simulation of the real order path: virtual time, simulated store, bus and venue, faults everywhere."""
