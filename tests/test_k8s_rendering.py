@@ -56,6 +56,19 @@ def test_a_service_takes_few_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 40
 
 
+def test_a_new_strategy_trades_on_no_real_exchange_until_it_is_named(repository: Path) -> None:
+    folder, like = repository / "services/strategy-carry", repository / "services/strategy-ema-cross"
+    shutil.copytree(like, folder)
+    described = (folder / "service.toml").read_text().replace("ema-cross", "carry").replace("EMA_CROSS", "CARRY")
+    (folder / "service.toml").write_text(described)
+    file = "3-services/strategy-carry.yaml"
+    for name in PROFILES:
+        assert (file in rendered(repository, name)) == (name != "prod_binance"), name
+    profile = repository / "k8s/profiles/prod_binance.yaml"
+    profile.write_text(profile.read_text() + "  strategy-carry: {}\n")
+    assert file in rendered(repository, "prod_binance")
+
+
 def test_the_same_repository_gives_the_same_bytes(repository: Path) -> None:
     assert rendered(repository) == rendered(repository) == tree("dev_local")
 

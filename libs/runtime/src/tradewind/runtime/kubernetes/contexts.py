@@ -120,6 +120,13 @@ class ServiceContext:
         return self.file.needs
 
     @property
+    def is_wanted(self) -> bool:
+        """Whether the profile runs it: on a real exchange a strategy runs only if it is named; a new folder is not."""
+        unnamed = self.name not in self.profile.says.services
+        unasked = self.kind == "strategy" and self.profile.says.venue.real is not None and unnamed
+        return not self.choice.off and not unasked
+
+    @property
     def version(self) -> str:
         """The version of its image."""
         return self.choice.version or self.images.version

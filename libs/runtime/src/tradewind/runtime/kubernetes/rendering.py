@@ -39,7 +39,7 @@ def render(root: Path, profile: NamedProfile, version: str) -> dict[str, str]:
             found |= _file(f"{stage}/{path.name.removesuffix('.j2')}", name, environment, profile, {})
     for name in service_names(root):
         service = service_context(read_service(root, name), profile, images)
-        if not service.choice.off:
+        if service.is_wanted:
             path_in_tree = f"3-services/{name}.yaml"
             found |= _file(path_in_tree, service.template, environment, profile, {"service": service})
     return found
