@@ -23,6 +23,7 @@ from tradewind.services.api.settings import ApiSettings
 from tradewind.store.database import Database, DatabaseUnavailable
 from tradewind.store.equity import EquityPoint, EquityRepository
 from tradewind.store.instruments import InstrumentRepository
+from tradewind.store.kill_switches import KillStep, KillSwitch, KillSwitchRepository
 from tradewind.store.order_store import order_from_row
 from tradewind.store.trading_states import StoredTradingState, TradingStateRepository
 from tradewind.wire.encoding import decode
@@ -134,6 +135,16 @@ class StoreQueries:
         """Every scope that was ever given a state."""
         async with self._turn():
             return list((await TradingStateRepository(self._database).all()).values())
+
+    async def kill_switches(self) -> list[KillSwitch]:
+        """The engaged ones, then the last released."""
+        async with self._turn():
+            return await KillSwitchRepository(self._database).newest()
+
+    async def kill_steps(self, kill_id: int) -> list[KillStep]:
+        """The way of one engagement, oldest first."""
+        async with self._turn():
+            return await KillSwitchRepository(self._database).history(kill_id)
 
     async def equity_curve(self, strategy_id: str | None, *, limit: int) -> list[EquityPoint]:
         """The newest points of the equity curves, oldest first."""

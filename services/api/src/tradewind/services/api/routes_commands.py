@@ -1,28 +1,24 @@
 """REST: what a hand may do. Every request becomes one command on the bus; its events tell what came of it."""
 
-import asyncio
 import time
 from typing import Final
 
 from fastapi import APIRouter, HTTPException, Request
 
+from tradewind.model.enums import TradingState
 from tradewind.model.identifiers import ClientOrderId, InstrumentId
-from tradewind.services.api.access import Access, Accessed
+from tradewind.services.api.access import Accessed
 from tradewind.services.api.order_entry import NewOrder, NewTradingState, submit_order
 from tradewind.services.api.order_ledger import is_unfinished
+from tradewind.services.api.publishing import NOT_TAKEN, publish
+from tradewind.services.api.routes_kill import refuse_while_engaged
 from tradewind.services.api.routes_market import market_of
 from tradewind.services.api.routes_orders import STORE_AWAY, OrderIdPath, find_order
-from tradewind.services.api.views import Problem, Responses, Taken
+from tradewind.services.api.views import Problem, Taken
 from tradewind.wire.commands import CancelOrder, SetTradingState
-from tradewind.wire.messages import Message
-from tradewind.wire.topics import ORDERS_COMMANDS, RISK_COMMANDS, Topic
+from tradewind.wire.topics import ORDERS_COMMANDS, RISK_COMMANDS
 
 router: Final = APIRouter(tags=["commands"])
-NOT_TAKEN: Final[Responses] = {
-    403: {"model": Problem, "description": "From a page of another origin"},
-    415: {"model": Problem, "description": "Neither JSON nor the header X-Tradewind-Request"},
-    504: {"model": Problem, "description": "The bus did not take it in time; whether it will is not known"},
-}
 
 
 @router.post("/orders", status_code=202, responses={404: {"model": Problem}, 409: {"model": Problem}, **NOT_TAKEN})
@@ -33,7 +29,7 @@ async def submit(access: Accessed, request: Request, order: NewOrder) -> Taken:
     if order_id in access.state.ledger.orders:
         raise HTTPException(409, f"order {order_id} was taken before; look at it under /api/v1/orders/{order_id}")
     command = submit_order(order, instrument, access.account_id, order_id, access.event_ids())
-    await _publish(access, request, ORDERS_COMMANDS, access.account_id, command)
+    await publish(access, request, ORDERS_COMMANDS, access.account_id, command)
     return Taken(event_id=command.event_id, correlation_id=command.correlation_id, client_order_id=order_id)
 
 
@@ -58,13 +54,15 @@ async def cancel(access: Accessed, request: Request, client_order_id: OrderIdPat
         account_id=order.account_id,
         client_order_id=order.client_order_id,
     )
-    await _publish(access, request, ORDERS_COMMANDS, order.account_id, command)
+    await publish(access, request, ORDERS_COMMANDS, order.account_id, command)
     return Taken(event_id=event_id, correlation_id=command.correlation_id, client_order_id=order.client_order_id)
 
 
-@router.post("/trading-state", status_code=202, responses=NOT_TAKEN)
+@router.post("/trading-state", status_code=202, responses={409: {"model": Problem}, **NOT_TAKEN})
 async def set_trading_state(access: Accessed, request: Request, wanted: NewTradingState) -> Taken:
-    """The kill switch of a scope, and its release."""
+    """Halt a scope, which cancels what rests in it, or give it back. A halt proves nothing: see kill switches."""
+    if wanted.trading_state is not TradingState.HALTED:
+        await refuse_while_engaged(access, wanted.scope)
     event_id, now_ns = access.event_ids(), time.time_ns()
     command = SetTradingState(
         event_id=event_id,
@@ -77,20 +75,5 @@ async def set_trading_state(access: Accessed, request: Request, wanted: NewTradi
         actor=wanted.actor,
         why=wanted.why,
     )
-    await _publish(access, request, RISK_COMMANDS, wanted.scope, command)
+    await publish(access, request, RISK_COMMANDS, wanted.scope, command)
     return Taken(event_id=event_id, correlation_id=event_id, scope=wanted.scope)
-
-
-async def _publish(access: Access, request: Request, topic: Topic, key: str, command: Message) -> None:
-    client = request.client.host if request.client else "?"
-    access.log_command(command, client)
-    timeout_s = access.settings.publish_timeout_s
-    try:
-        async with asyncio.timeout(timeout_s):
-            await access.bus_for(topic).publish(topic, key, command)
-    except TimeoutError:
-        raise HTTPException(
-            504, f"{topic.name} did not take the command within {timeout_s:.0f} s; look whether it took effect"
-        ) from None
-    except ConnectionError as error:
-        raise HTTPException(503, f"the message bus is away, nothing was sent: {error}") from error

@@ -195,6 +195,38 @@ class TradingStateView(TypedDict):
     ts_event: str
 
 
+class KillSwitchView(TypedDict):
+    """One engagement of a kill switch. ``reason`` is what it waits for; ``proven_at`` and what follows is the venue's
+    snapshot that proved it flat: books that are kept, dust, balances."""
+
+    kill_id: int
+    scope: str
+    stage: str
+    flatten: bool
+    reason: str
+    engaged_by: str
+    engaged_why: str
+    engaged_at: str
+    stage_at: str
+    proven_at: str | None
+    positions: list[str]
+    dust: list[str]
+    balances: list[str]
+    released_by: str | None
+    released_why: str | None
+    released_at: str | None
+    forced: bool
+
+
+class KillStepView(TypedDict):
+    """One line of the history of a kill switch."""
+
+    stage: str
+    reason: str
+    actor: str
+    ts_event: str
+
+
 class ServiceView(TypedDict):
     """One service of the process: what it is, whether it works, and if not, why."""
 

@@ -1,0 +1,37 @@
+"""Handing one command of a hand to the bus, and saying so when the bus does not take it."""
+
+import asyncio
+from typing import Final
+
+from fastapi import HTTPException, Request
+
+from tradewind.services.api.access import Access
+from tradewind.services.api.views import Problem, Responses
+from tradewind.wire.messages import Message
+from tradewind.wire.topics import Topic
+
+NOT_TAKEN: Final[Responses] = {
+    403: {"model": Problem, "description": "From a page of another origin"},
+    415: {"model": Problem, "description": "Neither JSON nor the header X-Tradewind-Request"},
+    504: {"model": Problem, "description": "The bus did not take it in time; whether it will is not known"},
+}
+
+
+async def publish(access: Access, request: Request, topic: Topic, key: str, command: Message) -> None:
+    """Log a command and publish it.
+
+    Raises:
+        HTTPException: 504 when the bus did not take it in time, 503 when the bus is away.
+    """
+    client = request.client.host if request.client else "?"
+    access.log_command(command, client)
+    timeout_s = access.settings.publish_timeout_s
+    try:
+        async with asyncio.timeout(timeout_s):
+            await access.bus_for(topic).publish(topic, key, command)
+    except TimeoutError:
+        raise HTTPException(
+            504, f"{topic.name} did not take the command within {timeout_s:.0f} s; look whether it took effect"
+        ) from None
+    except ConnectionError as error:
+        raise HTTPException(503, f"the message bus is away, nothing was sent: {error}") from error

@@ -1,0 +1,149 @@
+"""REST: kill switches. What is asked becomes one command to the risk service; the store tells how far each has come."""
+
+import time
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, HTTPException, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from tradewind.model.enums import TradingState
+from tradewind.services.api.access import Access, Accessed
+from tradewind.services.api.order_entry import Scope, Sentence
+from tradewind.services.api.publishing import NOT_TAKEN, publish
+from tradewind.services.api.routes_orders import STORE_AWAY
+from tradewind.services.api.views import KillStepView, KillSwitchView, Problem, Taken
+from tradewind.store.database import DatabaseUnavailable
+from tradewind.store.kill_switches import KillSwitch, KillSwitchRefused, check_release
+from tradewind.wire.commands import EngageKillSwitch, ReleaseKillSwitch
+from tradewind.wire.topics import RISK_COMMANDS
+
+router: Final = APIRouter(tags=["kill switches"])
+Actor = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["anna"])]
+
+
+class NewKillSwitch(BaseModel):
+    """Halt a scope, cancel what rests, close its positions if asked, and prove it flat."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    scope: Scope
+    flatten: bool = False
+    why: Sentence
+    actor: Actor
+
+
+class NewRelease(BaseModel):
+    """Give a scope back to trading. ``force`` does it without the proof that it is flat."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    scope: Scope
+    state: Literal["ACTIVE", "REDUCING"] = "ACTIVE"
+    force: bool = False
+    why: Sentence
+    actor: Actor
+
+
+@router.get("/kill-switches", responses=STORE_AWAY)
+async def kill_switches(access: Accessed) -> list[KillSwitchView]:
+    """The engaged ones first, then the last released."""
+    return [_view(switch) for switch in await access.queries.kill_switches()]
+
+
+@router.get("/kill-switches/{kill_id}/steps", responses=STORE_AWAY)
+async def steps(access: Accessed, kill_id: int) -> list[KillStepView]:
+    """The way of one engagement, oldest first."""
+    if not 0 < kill_id < 2**63:
+        return []
+    found = await access.queries.kill_steps(kill_id)
+    return [
+        KillStepView(stage=step.stage, reason=step.reason, actor=step.actor, ts_event=str(step.ts)) for step in found
+    ]
+
+
+@router.post("/kill-switches", status_code=202, responses=NOT_TAKEN)
+async def engage(access: Accessed, request: Request, wanted: NewKillSwitch) -> Taken:
+    """Engage the kill switch of a scope, or add ``flatten`` to one that is engaged."""
+    event_id, now_ns = access.event_ids(), time.time_ns()
+    command = EngageKillSwitch(
+        event_id=event_id,
+        correlation_id=event_id,
+        causation_id="",
+        ts_event=now_ns,
+        ts_init=now_ns,
+        scope=wanted.scope,
+        flatten=wanted.flatten,
+        actor=wanted.actor,
+        why=wanted.why,
+    )
+    await publish(access, request, RISK_COMMANDS, wanted.scope, command)
+    return Taken(event_id=event_id, correlation_id=event_id, scope=wanted.scope)
+
+
+@router.post("/kill-switches/release", status_code=202, responses={409: {"model": Problem}, **NOT_TAKEN, **STORE_AWAY})
+async def release(access: Accessed, request: Request, wanted: NewRelease) -> Taken:
+    """Release a kill switch that is FLAT, or any with ``force``."""
+    state = TradingState(wanted.state)
+    try:
+        check_release(await _engaged(access, wanted.scope), wanted.scope, state, force=wanted.force)
+    except KillSwitchRefused as error:
+        raise HTTPException(409, str(error)) from error
+    event_id, now_ns = access.event_ids(), time.time_ns()
+    command = ReleaseKillSwitch(
+        event_id=event_id,
+        correlation_id=event_id,
+        causation_id="",
+        ts_event=now_ns,
+        ts_init=now_ns,
+        scope=wanted.scope,
+        state=state,
+        force=wanted.force,
+        actor=wanted.actor,
+        why=wanted.why,
+    )
+    await publish(access, request, RISK_COMMANDS, wanted.scope, command)
+    return Taken(event_id=event_id, correlation_id=event_id, scope=wanted.scope)
+
+
+async def refuse_while_engaged(access: Access, scope: str) -> None:
+    """A plain trading state does not end a kill switch; the risk service refuses it too, and here it is said at once.
+
+    Raises:
+        HTTPException: 409, with what to do.
+    """
+    try:
+        engaged = await _engaged(access, scope)
+    except DatabaseUnavailable:
+        return  # the risk service decides
+    if engaged is not None:
+        raise HTTPException(
+            409, f"the kill switch of {scope} is engaged ({engaged.stage}); end it with: tradewind kill release {scope}"
+        )
+
+
+async def _engaged(access: Access, scope: str) -> KillSwitch | None:
+    switches = await access.queries.kill_switches()
+    return next((one for one in switches if one.scope == scope and one.released_at is None), None)
+
+
+def _view(switch: KillSwitch) -> KillSwitchView:
+    evidence = switch.evidence
+    return KillSwitchView(
+        kill_id=switch.kill_id,
+        scope=switch.scope,
+        stage=switch.stage,
+        flatten=switch.flatten,
+        reason=switch.reason,
+        engaged_by=switch.engaged_by,
+        engaged_why=switch.engaged_why,
+        engaged_at=str(switch.engaged_at),
+        stage_at=str(switch.stage_at),
+        proven_at=None if evidence is None else str(evidence.ts),
+        positions=[] if evidence is None else list(evidence.positions),
+        dust=[] if evidence is None else list(evidence.dust),
+        balances=[] if evidence is None else list(evidence.balances),
+        released_by=switch.released_by,
+        released_why=switch.released_why,
+        released_at=None if switch.released_at is None else str(switch.released_at),
+        forced=switch.forced,
+    )
