@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, StrategyId
+from tradewind.model.order_status import CLOSED
 from tradewind.store.database import Database
 
 ACCOUNT_SCOPE: Final = "account"
@@ -68,6 +69,7 @@ async def load_risk(database: Database, account_id: AccountId, since_ns: int) ->
         DatabaseUnavailable: no answer; nothing may be sent before there is one.
     """
     async with database.connection() as connection:
+        await connection.execute(_FORGET, account_id, [status.value for status in CLOSED])
         counters: list[Any] = await connection.fetch(_COUNTERS, account_id)
         prices: list[Any] = await connection.fetch(_PRICES, account_id)
         sent: list[Any] = await connection.fetch(_SENT, account_id, since_ns)
@@ -79,6 +81,11 @@ async def load_risk(database: Database, account_id: AccountId, since_ns: int) ->
 
 
 _COUNTERS: Final = "SELECT scope, day, day_start_pnl, peak_pnl, last_pnl, fees FROM risk_counters WHERE account_id = $1"
+# An order that has ended for certain is never counted again.
+_FORGET: Final = (
+    "DELETE FROM risk_order_prices p USING orders o WHERE p.account_id = $1 AND o.account_id = p.account_id"
+    " AND o.client_order_id = p.client_order_id AND o.status = ANY($2) AND o.outcome <> 'UNKNOWN'"
+)
 _PRICES: Final = "SELECT client_order_id, price FROM risk_order_prices WHERE account_id = $1"
 _SENT: Final = (
     "SELECT strategy_id, instrument_id, ts_init FROM orders"
