@@ -5,6 +5,7 @@ The venue is reached over its real sockets; its own record, a file, says what wa
 
 import asyncio
 import contextlib
+import socket
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,6 +25,8 @@ from tradewind.runtime.service import Service, ServiceContext
 from tradewind.runtime.settings import PlatformSettings
 from tradewind.runtime.testing import service_context
 from tradewind.runtime.venue_connecting import execution_client_of
+from tradewind.services.api import service as api
+from tradewind.services.api.settings import ApiSettings
 from tradewind.services.execution import service as execution
 from tradewind.services.execution.settings import Settings as ExecutionSettings
 from tradewind.services.risk import service as risk
@@ -111,6 +114,7 @@ class Desk:
         self.switches = KillSwitchRepository(database)
         self.risk = Part(risk.SERVICE, RISK, self)
         self.execution = Part(execution.SERVICE, EXECUTION, self)
+        self.api: Part | None = None
         self._folder = folder
         self.http = http
         self._event_ids = EventIds()
@@ -143,7 +147,19 @@ class Desk:
         await self.execution.start()
         await until(self.execution.ready)
 
+    async def start_api(self) -> str:
+        """The api service; gives its address."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.api = Part(api.SERVICE, ApiSettings(port=port), self)
+        await self.api.start()
+        await until(self.api.ready)
+        return f"http://127.0.0.1:{port}"
+
     async def end(self) -> None:
+        if self.api is not None:
+            await self.api.end()
         await self.risk.end()
         await self.execution.end()
         await self.end_venue()

@@ -1,18 +1,22 @@
 """The kill switch over real sockets, a real database and a venue that lies: halted, cancelled, closed, proven, kept."""
 
+import asyncio
 import hashlib
 import hmac
 import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kill_switch_kit import Desk, desk_of, until
+from kill_switch_kit import PATIENCE_S, Desk, desk_of, until
 
 from tradewind.model.enums import KillStage, OrderSide, TradingState
 from tradewind.model.order_status import OrderStatus
+from tradewind.runtime.killing import Killing
+from tradewind.runtime.platform_api import PlatformApi, Refused
 from tradewind.store.audit import AuditRepository
 from tradewind.store.database import Database
 from tradewind.store.trading_states import TradingStateRepository
@@ -258,3 +262,44 @@ async def test_it_survives_the_restart_of_everything(desk: Desk) -> None:
     kept = await desk.switch()
     assert kept is not None
     assert (kept.kill_id, kept.stage) == (flat.kill_id, K.FLAT)
+
+
+async def test_the_command_line_shows_the_stages_and_releases(desk: Desk) -> None:
+    url = await desk.start_api()
+    await desk.hold("alpha", BUY, "0.2")
+    lines: list[str] = []
+    killing = Killing(url, lines.append)
+    engaged = partial(killing.engage, "firm", flatten=True, why="odd fills", actor="anna", wait_s=PATIENCE_S)
+    assert await asyncio.to_thread(engaged) == 0
+    text = "\n".join(lines)
+    for word in ("ENGAGED", "CANCELING", "FLATTENING: closing alpha BTCUSDT.BINANCE", "VERIFYING", "FLAT", "proven by"):
+        assert word in text
+    assert await asyncio.to_thread(killing.status) == 1
+    # The page's own release does not end it.
+    with pytest.raises(Refused, match="tradewind kill release firm"):
+        await asyncio.to_thread(
+            PlatformApi(url).post,
+            "/trading-state",
+            {"scope": "firm", "state": "ACTIVE", "why": "over", "actor": "anna"},
+        )
+    release = partial(killing.release, "firm", state="ACTIVE", force=False, why="cause found", actor="anna")
+    assert await asyncio.to_thread(release) == 0
+    assert await asyncio.to_thread(killing.status) == 0
+    assert "released" in lines[-1]
+    with pytest.raises(Refused, match="no kill switch is engaged"):
+        await asyncio.to_thread(release)
+
+
+async def test_the_command_line_refuses_to_release_what_is_not_flat(desk: Desk) -> None:
+    url = await desk.start_api()
+    await desk.rest_order("alpha-1-1")
+    await desk.lies({"lie": "error_before", "endpoints": ["open_orders", "cancel_order"], "status": 503})
+    lines: list[str] = []
+    killing = Killing(url, lines.append)
+    engaged = partial(killing.engage, "firm", flatten=False, why="odd fills", actor="", wait_s=1.0)
+    assert await asyncio.to_thread(engaged) == 1
+    assert "Not FLAT yet" in lines[-1]
+    release = partial(killing.release, "firm", state="REDUCING", why="cause found", actor="anna")
+    with pytest.raises(Refused, match="not FLAT"):
+        await asyncio.to_thread(partial(release, force=False))
+    assert await asyncio.to_thread(partial(release, force=True)) == 0
