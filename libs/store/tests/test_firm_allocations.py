@@ -1,4 +1,4 @@
-"""Shares of the firm's limit: however many accounts ask, give back, crash and come back at the same time, the shares never
+"""Shares of the firm's limit: however many accounts ask, give back, crash and come back at once, the shares never
 add up to more than the limit."""
 
 import asyncio
