@@ -46,6 +46,14 @@ class LiquiditySide(enum.StrEnum):
     TAKER = "TAKER"
 
 
+class Resolution(enum.StrEnum):
+    """What an operator knows of an order whose outcome is UNKNOWN, from the venue's own page or people."""
+
+    NOT_AT_VENUE = "NOT_AT_VENUE"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+
+
 class Outcome(enum.StrEnum):
     """Whether we know what the venue did with the last thing we sent for an order."""
 

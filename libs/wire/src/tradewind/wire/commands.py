@@ -2,7 +2,7 @@
 
 import msgspec
 
-from tradewind.model.enums import OrderSide, OrderType, TimeInForce, TradingState
+from tradewind.model.enums import OrderSide, OrderType, Resolution, TimeInForce, TradingState
 from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, StrategyId
 from tradewind.wire.messages import Message
 
@@ -40,6 +40,26 @@ class CancelAllOrders(Message, frozen=True, kw_only=True, tag="CancelAllOrders")
     strategy_id: StrategyId | None = None
     instrument_id: InstrumentId | None = None
     reason: str = ""
+
+
+class ResolveOrder(Message, frozen=True, kw_only=True, tag="ResolveOrder"):
+    """An operator's word on an order whose outcome is UNKNOWN; any other order is left alone, and the audit says so."""
+
+    account_id: AccountId
+    client_order_id: ClientOrderId
+    resolution: Resolution
+    actor: str
+    why: str
+
+
+class ClaimOrder(Message, frozen=True, kw_only=True, tag="ClaimOrder"):
+    """Give an open order of EXTERNAL to a strategy: what it fills from now on goes to the strategy's book."""
+
+    account_id: AccountId
+    client_order_id: ClientOrderId
+    strategy_id: StrategyId
+    actor: str
+    why: str
 
 
 class SetTradingState(Message, frozen=True, kw_only=True, tag="SetTradingState"):
@@ -100,6 +120,7 @@ class ReplayStepAnswered(Message, frozen=True, kw_only=True, tag="ReplayStepAnsw
 
 
 OrderCommand = SubmitOrder | CancelOrder | CancelAllOrders
+OperatorCommand = ResolveOrder | ClaimOrder
 Command = OrderCommand | SetTradingState
 
 COMMAND_TYPES: tuple[type[msgspec.Struct], ...] = (
@@ -111,4 +132,6 @@ COMMAND_TYPES: tuple[type[msgspec.Struct], ...] = (
     EngageKillSwitch,
     ReleaseKillSwitch,
     ProveFlat,
+    ResolveOrder,
+    ClaimOrder,
 )

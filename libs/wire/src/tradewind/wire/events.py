@@ -113,6 +113,19 @@ class OrderOutcomeResolved(OrderEvent, frozen=True, kw_only=True, tag="OrderOutc
     reason: str
 
 
+class OrderClaimed(OrderEvent, frozen=True, kw_only=True, tag="OrderClaimed"):
+    """An order of EXTERNAL became ``strategy_id``'s; what had filled before stays in EXTERNAL's book."""
+
+    side: OrderSide
+    order_type: OrderType
+    time_in_force: TimeInForce
+    size: int
+    price: int | None
+    filled_size: int
+    actor: str
+    why: str
+
+
 class PositionChanged(Message, frozen=True, kw_only=True, tag="PositionChanged"):
     """The position of one strategy in one instrument after a fill."""
 
@@ -130,6 +143,21 @@ class AccountBalancesChanged(Message, frozen=True, kw_only=True, tag="AccountBal
     account_id: AccountId
     balances: tuple[Balance, ...]
     snapshot: bool = False
+
+
+class BalanceDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """One currency of which the venue and our books do not say the same: ``at_venue`` and ``in_books`` are totals."""
+
+    currency: str
+    at_venue: Decimal
+    in_books: Decimal
+
+
+class BooksCompared(Message, frozen=True, kw_only=True, tag="BooksCompared"):
+    """The account's balances at the venue against our books, told when the answer is another one than before."""
+
+    account_id: AccountId
+    differences: tuple[BalanceDifference, ...]
 
 
 class EquityChanged(Message, frozen=True, kw_only=True, tag="EquityChanged"):
@@ -258,6 +286,7 @@ AnyOrderEvent = (
     | OrderFilled
     | OrderOutcomeUnknown
     | OrderOutcomeResolved
+    | OrderClaimed
 )
 
 ORDER_EVENT_TYPES: tuple[type[msgspec.Struct], ...] = (
@@ -273,6 +302,7 @@ ORDER_EVENT_TYPES: tuple[type[msgspec.Struct], ...] = (
     OrderFilled,
     OrderOutcomeUnknown,
     OrderOutcomeResolved,
+    OrderClaimed,
 )
 EVENT_TYPES: tuple[type[msgspec.Struct], ...] = (
     *ORDER_EVENT_TYPES,
@@ -285,6 +315,7 @@ EVENT_TYPES: tuple[type[msgspec.Struct], ...] = (
     Audited,
     KillSwitchChanged,
     FlatnessReported,
+    BooksCompared,
     ReplayStepEnded,
     ReplayStepSettled,
     DeadLettered,

@@ -13,10 +13,12 @@ from tradewind.model.identifiers import Venue
 from tradewind.wire.commands import (
     CancelAllOrders,
     CancelOrder,
+    ClaimOrder,
     EngageKillSwitch,
     ProveFlat,
     ReleaseKillSwitch,
     ReplayStepAnswered,
+    ResolveOrder,
     SetTradingState,
     SubmitOrder,
 )
@@ -24,6 +26,7 @@ from tradewind.wire.events import (
     ORDER_EVENT_TYPES,
     AccountBalancesChanged,
     Audited,
+    BooksCompared,
     DeadLettered,
     EquityChanged,
     FeedStatusChanged,
@@ -94,7 +97,7 @@ TRAFFIC: Final = (
         "What the owner of a venue account is asked to do.",
         {
             STRATEGIES: (SubmitOrder, CancelOrder, CancelAllOrders, ReplayStepAnswered),
-            "api": (SubmitOrder, CancelOrder),
+            "api": (SubmitOrder, CancelOrder, ResolveOrder, ClaimOrder),
             "risk": (CancelAllOrders, ProveFlat),
         },
         ("execution",),
@@ -108,7 +111,10 @@ TRAFFIC: Final = (
     TopicTraffic(
         ACCOUNT_EVENTS,
         "Positions, balances and profit of an account.",
-        {"execution": (PositionChanged, AccountBalancesChanged, FlatnessReported), "portfolio": (EquityChanged,)},
+        {
+            "execution": (PositionChanged, AccountBalancesChanged, FlatnessReported, BooksCompared),
+            "portfolio": (EquityChanged,),
+        },
         ("portfolio", "api", "risk"),
     ),
     TopicTraffic(
