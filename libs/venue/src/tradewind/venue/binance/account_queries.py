@@ -16,7 +16,7 @@ from tradewind.venue.adapter import OrderNotFound, VenueRejected, VenueUnavailab
 from tradewind.venue.binance.messages import Account, AccountTrade, ListenKey, OrderState
 from tradewind.venue.binance.namesakes import Namesakes
 from tradewind.venue.binance.rest import BinanceRest
-from tradewind.venue.binance.signing import NS_PER_MS
+from tradewind.venue.binance.signing import NS_PER_MS, PRECISE_MS
 from tradewind.venue.binance.translation import order_status_report, rest_balances, trade_fill
 from tradewind.venue.reports import BalanceReport, FillReport, MassStatus, OrderStatusReport
 
@@ -167,9 +167,12 @@ class AccountQueries:
         return report
 
     def _venue_ms(self, since_ns: int) -> int:
-        """A time of ours on the venue's clock. If that is ahead of ours it stays: it may be one that the venue gave."""
-        signer = self._rest.signer
-        return since_ns // NS_PER_MS + min(0, signer.clock.offset_ms if signer is not None else 0)
+        """A time of ours on the venue's clock, if that is clearly behind: what traded since carries earlier times.
+
+        If it is ahead the time stays: it may be one that the venue gave.
+        """
+        offset_ms = self._rest.signer.clock.offset_ms if self._rest.signer is not None else 0
+        return since_ns // NS_PER_MS + (offset_ms if offset_ms < -PRECISE_MS else 0)
 
     async def _since(self, instrument: Instrument, since_ms: int) -> list[AccountTrade]:
         """Days are tried one by one until the first trade is found; from it on the pages go by id."""

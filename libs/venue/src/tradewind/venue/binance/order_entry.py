@@ -226,6 +226,7 @@ class OrderEntry:
         error = error_of(answer.status, answer.body, changes_orders=True)
         if isinstance(error, VenueRejected) and error.code == CLOCK_CODE:
             self.clock_is_off = True
+            self._signer.clock.doubt()
         return error
 
     def _status_report(self, instrument: Instrument, state: OrderState) -> OrderStatusReport:

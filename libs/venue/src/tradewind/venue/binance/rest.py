@@ -95,8 +95,9 @@ class BinanceRest:
         try:
             return await self._request(method, path, parameters, weight, signed=signed, keyed=keyed)
         except VenueRejected as error:
-            if error.code != CLOCK_CODE or not signed:
+            if error.code != CLOCK_CODE or not signed or self.signer is None:
                 raise
+            self.signer.clock.doubt()
         await self.learn_time()
         return await self._request(method, path, parameters, weight, signed=signed, keyed=keyed)
 

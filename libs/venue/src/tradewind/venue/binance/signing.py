@@ -22,10 +22,15 @@ class VenueClock:
     def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._now_ns = now_ns
         self.offset_ms = 0
+        self._doubted = False
 
     def now_ms(self) -> int:
         """The venue's time in ms since the epoch, as well as we know it."""
         return self._now_ns() // NS_PER_MS + self.offset_ms
+
+    def doubt(self) -> None:
+        """The venue refused a timestamp: the next answer sets the clock, however slow it is."""
+        self._doubted = True
 
     def learn(self, server_ms: int, sent_ns: int, received_ns: int) -> None:
         """Take the offset from one answer: the venue read its clock somewhere between send and receipt.
@@ -35,7 +40,8 @@ class VenueClock:
         """
         earliest_ms = server_ms - received_ns // NS_PER_MS
         span_ms = (received_ns - sent_ns) // NS_PER_MS
-        if span_ms > PRECISE_MS and earliest_ms <= self.offset_ms <= earliest_ms + span_ms:
+        doubted, self._doubted = self._doubted, False
+        if not doubted and span_ms > PRECISE_MS and earliest_ms <= self.offset_ms <= earliest_ms + span_ms:
             return
         self.offset_ms = earliest_ms + min(span_ms, PRECISE_MS) // 2
 

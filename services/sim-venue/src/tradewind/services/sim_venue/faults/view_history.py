@@ -39,6 +39,8 @@ class ViewHistory:
 
     def begin(self, open_orders: Iterable[VenueOrder], balances: Balances, now_ms: int) -> None:
         """Keep what happens from now on."""
+        # What is now was so before anything else of this ms.
+        now_ms -= 1
         self._began_ms = self._cleaned_ms = now_ms
         self._orders = {order.order_id: collections.deque([(now_ms, copy.copy(order))]) for order in open_orders}
         self._holdings = {
