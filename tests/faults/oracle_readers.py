@@ -165,7 +165,8 @@ def _store_fill(row: Any, instrument: Instrument) -> StoreFill:
     )
 
 
-_EVENTS: Final = "SELECT client_order_id, sequence, type FROM order_events WHERE account_id = $1"
+# Sequence 0 answers a command whose id was taken: no part of the order.
+_EVENTS: Final = "SELECT client_order_id, sequence, type FROM order_events WHERE account_id = $1 AND sequence > 0"
 _UNPUBLISHED: Final = """
 SELECT count(*) FROM journal
 WHERE account_id = $1 AND id > COALESCE((SELECT through_id FROM journal_published WHERE account_id = $1), 0)
