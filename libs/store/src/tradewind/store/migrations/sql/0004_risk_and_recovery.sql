@@ -131,3 +131,44 @@ CREATE TABLE kill_switch_history (
 CREATE INDEX kill_switch_history_of ON kill_switch_history (kill_id, id);
 CREATE TRIGGER kill_switch_history_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON kill_switch_history
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Recovery: what the comparison of the account at the venue with our books said, whenever that changed, and operators'
+-- words on single orders.
+CREATE TABLE reconciliations (
+    id          bigint  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    account_id  text    NOT NULL,
+    ts          bigint  NOT NULL, -- ns
+    differences jsonb   NOT NULL, -- currency, at_venue, in_books; empty when all agree
+    details     jsonb   NOT NULL  -- how much was looked at
+);
+CREATE INDEX reconciliations_newest ON reconciliations (account_id, id DESC);
+
+-- As the function of the same name without ``p_recovery``, which writes the orders and checks the lease.
+CREATE FUNCTION commit_order_batch(
+    p_lease text, p_epoch bigint, p_account text, p_ts_init bigint,
+    p_new_orders orders[], p_orders orders[], p_journal journal_entry[],
+    p_fills json, p_positions json, p_books json, p_risk json, p_recovery json
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_last bigint;
+BEGIN
+    v_last := commit_order_batch(p_lease, p_epoch, p_account, p_ts_init, p_new_orders, p_orders, p_journal,
+                                 p_fills, p_positions, p_books, p_risk);
+    UPDATE orders o SET strategy_id = c.strategy_id
+    FROM json_to_recordset(p_recovery -> 'claims') AS c(client_order_id text, strategy_id text)
+    WHERE o.account_id = p_account AND o.client_order_id = c.client_order_id;
+    INSERT INTO audit (ts, actor, action, before, after, why)
+    SELECT to_timestamp(a.ts / 1e9), a.actor, a.action, a.before, a.after, a.why
+    FROM json_to_recordset(p_recovery -> 'audit')
+        AS a(ts bigint, actor text, action text, before text, after text, why text);
+    INSERT INTO reconciliations (account_id, ts, differences, details)
+    SELECT p_account, r.ts, r.differences, r.details
+    FROM json_to_recordset(p_recovery -> 'reconciliations') AS r(ts bigint, differences jsonb, details jsonb);
+    RETURN v_last;
+END
+$$;
+
+-- Strategies' checkpoints. journal_id: every order event of the strategy up to here is contained in the state, none after.
+ALTER TABLE checkpoints
+    ADD COLUMN run bigint NOT NULL DEFAULT 0, -- the start that wrote it: an older start never writes over a newer one
+    ADD COLUMN journal_id bigint NOT NULL DEFAULT 0;
