@@ -63,6 +63,7 @@ class Leaf:
         "average",
         "exposure",
         "held",
+        "held_notional",
         "instrument_id",
         "is_marked",
         "open_notional",
@@ -83,8 +84,22 @@ class Leaf:
         self.unrealized = _ZERO
         self.is_marked = True
         self.exposure = _ZERO
+        self.held_notional = _ZERO
         self.open_size = {OrderSide.BUY: 0, OrderSide.SELL: 0}
         self.open_notional = {OrderSide.BUY: _ZERO, OrderSide.SELL: _ZERO}
+
+    def worst_case(self, side: OrderSide | None, notional: Decimal) -> Decimal:
+        """The larger side, with ``notional`` more on ``side``."""
+        buys, sells = self.open_notional[OrderSide.BUY], self.open_notional[OrderSide.SELL]
+        if side is OrderSide.BUY:
+            buys += notional
+        elif side is OrderSide.SELL:
+            sells += notional
+        if self.held > 0:
+            buys += self.held_notional
+        elif self.held < 0:
+            sells += self.held_notional
+        return max(buys, sells)
 
 
 class Exposures:
@@ -172,7 +187,7 @@ class Exposures:
         leaf.open_notional[side] += notional
         for use in leaf.scopes:
             use.open_orders += orders
-        self.value(leaf)
+        self._carry(leaf)
 
     def revalue(self) -> None:
         """Bring every leaf whose instrument's price moved up to date."""
@@ -183,40 +198,28 @@ class Exposures:
                     self.value(leaf)
 
     def value(self, leaf: Leaf) -> None:
-        """Work out a leaf's exposure and unrealized profit, and carry the differences to its scopes."""
+        """Value a leaf's position at the prices as they are, and carry the differences to its scopes."""
         instrument = self._instruments.get(leaf.instrument_id)
         if instrument is None:
             return  # no longer listed: nothing can be sent in it, and there is nothing to value it with
-        exposure = self.worst_case(leaf, instrument)
+        price = self._prices.highest(leaf.instrument_id)
+        if price is None:
+            leaf.held_notional = abs(leaf.average * instrument.decimal_size(leaf.held))
+        else:
+            leaf.held_notional = instrument.notional(price, abs(leaf.held))
+        self._carry(leaf)
+        if leaf.profits:
+            self._value_profit(leaf, instrument)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _carry(leaf: Leaf) -> None:
+        exposure = leaf.worst_case(None, _ZERO)
         if exposure != leaf.exposure:
             change, leaf.exposure = exposure - leaf.exposure, exposure
             for use in leaf.scopes:
                 use.exposure += change
-        if leaf.profits:
-            self._value_profit(leaf, instrument)
-
-    def worst_case(
-        self, leaf: Leaf, instrument: Instrument, side: OrderSide | None = None, notional: Decimal = _ZERO
-    ) -> Decimal:
-        """A leaf's exposure, with ``notional`` more on a side."""
-        buys, sells = leaf.open_notional[OrderSide.BUY], leaf.open_notional[OrderSide.SELL]
-        if side is OrderSide.BUY:
-            buys += notional
-        elif side is OrderSide.SELL:
-            sells += notional
-        if leaf.held > 0:
-            buys += self._held_notional(leaf, instrument)
-        elif leaf.held < 0:
-            sells += self._held_notional(leaf, instrument)
-        return max(buys, sells)
-
-    # -- inside ------------------------------------------------------------------------------------------------------
-
-    def _held_notional(self, leaf: Leaf, instrument: Instrument) -> Decimal:
-        price = self._prices.highest(leaf.instrument_id)
-        if price is None:
-            return abs(leaf.average * instrument.decimal_size(leaf.held))
-        return instrument.notional(price, abs(leaf.held))
 
     def _value_profit(self, leaf: Leaf, instrument: Instrument) -> None:
         price = self._prices.exit_price(leaf.instrument_id, leaf.held) if leaf.held else None

@@ -163,7 +163,7 @@ class RiskChecks:
             if most is not None and use.open_orders >= most:
                 raise Denial(code, limit=most, value=use.open_orders + 1, scope=use.name)
         if not reducing:
-            self._check_increase(order, instrument, notional, leaf, now_ns)
+            self._check_increase(order, notional, leaf, now_ns)
         self._check_balance(order, instrument, notional)
         for use in leaf.scopes:
             for rate in use.rates:
@@ -338,7 +338,7 @@ class RiskChecks:
             if most_size is not None and size > most_size:
                 raise Denial(DenyCode.SIZE_EXCEEDS_MAX_PER_ORDER, limit=most_size, value=size, scope=scope)
 
-    def _check_increase(self, order: Order, instrument: Instrument, notional: Decimal, leaf: Leaf, now_ns: int) -> None:
+    def _check_increase(self, order: Order, notional: Decimal, leaf: Leaf, now_ns: int) -> None:
         """What only binds orders that can make a position larger."""
         for use in leaf.scopes:
             for rate in use.rates:
@@ -347,7 +347,7 @@ class RiskChecks:
                     raise Denial(DenyCode.ORDER_RATE_EXCEEDED, limit=limit, value=rate.limit + 1, scope=use.name)
             if use.profit is not None:
                 _check_losses(use, use.profit)
-        more = self.exposures.worst_case(leaf, instrument, order.side, notional) - leaf.exposure
+        more = leaf.worst_case(order.side, notional) - leaf.exposure
         if more <= 0:
             return
         for use, code in zip(leaf.scopes, _POSITION_CODES, strict=True):
