@@ -91,6 +91,8 @@ class OrderPath:
         if plan.is_empty:
             return
         prepared: list[tuple[NewOrder, PreparedOrder | VenueError]] = []
+        # From here on, not from the commit: a slow one must not make the resolver ask for what is still to be sent.
+        self.sending.update(order.client_order_id for order in plan.submits)
         if plan.submits:
             # Runs while the database works on the commit: building and signing cost the order nothing.
             asyncio.get_running_loop().call_soon(self._prepare, plan.submits, prepared)
@@ -100,7 +102,6 @@ class OrderPath:
         )
         self._commit_time.record(time.time_ns() - begun_ns)
         for order, request in prepared:
-            self.sending.add(order.client_order_id)
             self._tasks.create_task(self._send(order, request, taken_ns))
         for cancel in plan.cancels:
             self._tasks.create_task(self.cancel(cancel))

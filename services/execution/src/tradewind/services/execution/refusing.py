@@ -9,6 +9,7 @@ import dataclasses
 import time
 from typing import Final
 
+from tradewind.bus.interface import Start
 from tradewind.execution.limits import Denial, DenyCode
 from tradewind.execution.poison import fault_of
 from tradewind.model.identifiers import AccountId, ClientOrderId
@@ -45,7 +46,8 @@ class Refuser:
 
     async def refuse_until(self, available: asyncio.Event) -> None:
         """Answer every new order with a denial until the store is available again."""
-        subscription = await self._context.order_bus.subscribe(ORDERS_COMMANDS, group=group_of(self._account_id))
+        group = group_of(self._account_id)
+        subscription = await self._context.order_bus.subscribe(ORDERS_COMMANDS, group=group, start=Start.EARLIEST)
         try:
             while not available.is_set():
                 for delivery in await subscription.receive(timeout_s=0.1):

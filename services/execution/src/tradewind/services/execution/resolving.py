@@ -37,6 +37,8 @@ class Resolver:
         self._client = path.client
         self._check_ns = int(inflight_check_s * _NS)
         self._asked: dict[ClientOrderId, int] = {}
+        # Until the lease changed hands its holder before us may have sent.
+        self._began_ns = time.time_ns()
         self._log = context.log
         self._unknown = context.metrics.gauge("orders_unknown", "Orders whose outcome is unknown")
         self._oldest = context.metrics.gauge("orders_unknown_age", "Age of the oldest unknown outcome", unit="seconds")
@@ -96,11 +98,11 @@ class Resolver:
 
     async def _ask(self, order: Order) -> None:
         name = order.client_order_id
-        self._asked[name] = time.time_ns()
+        asked_ns = self._asked[name] = time.time_ns()
         try:
             report = await self._client.order_status(order.instrument_id, name)
         except OrderNotFound:
-            await self._not_found(order)
+            await self._not_found(order, asked_ns)
             return
         await self._path.take_reports([report])
         if order.status is OrderStatus.PENDING_CANCEL:
@@ -108,11 +110,11 @@ class Resolver:
         if order.status.is_closed:
             self._asked.pop(name, None)
 
-    async def _not_found(self, order: Order) -> None:
-        sent_ns = order.unknown_since or order.ts_init
+    async def _not_found(self, order: Order, asked_ns: int) -> None:
+        sent_ns = max(order.unknown_since or order.ts_init, self._began_ns)
         if order.status is not OrderStatus.SUBMITTED:
             self._log.error("the venue does not know an order that it accepted", client_order_id=order.client_order_id)
-        elif time.time_ns() - sent_ns > self._client.visibility_delay_s * _NS:
+        elif asked_ns - sent_ns > self._client.visibility_delay_s * _NS:
             await self._path.take_not_sent(order.client_order_id, "NOT_AT_VENUE: a full query does not show it")
             self._asked.pop(order.client_order_id, None)
 

@@ -16,25 +16,32 @@ _BEGIN_AGAIN = (DatabaseUnavailable, LeaseLost, StoreConflict)
 
 
 async def run(context: ServiceContext) -> None:
-    """Run sessions until cancelled; between them every new order is refused in words."""
+    """Run sessions until cancelled; while the store is away every new order is refused in words."""
     account_id = AccountId(f"{context.platform.venue}-{context.platform.account}")
     event_ids = EventIds()
     carried = Carried()
     async with venue_limits(context, for_orders=True) as limits:
         while True:
             client = execution_client_of(context.platform, limits, context.settings.send_margin_s)
+            session = Session(context, account_id, client, carried, event_ids)
+            refuses = False
             try:
-                await Session(context, account_id, client, carried, event_ids).run()
+                await session.run()
             except* _BEGIN_AGAIN as group:
+                # Who stands by or has lost the lease does not speak for the account: another one takes its commands.
+                refuses = session.led and group.subgroup((LeaseLost, StoreConflict)) is None
                 reason = str(_first(group))
                 context.log.warning("order path begins again", reason=reason)
                 context.health.set_not_ready(reason)
             finally:
                 await client.close()
-            await _wait_for_store(context, Refuser(context, account_id, carried, event_ids))
+            if refuses:
+                await _refuse_until_available(context, Refuser(context, account_id, carried, event_ids))
+            else:
+                await context.database.wait_until_available()
 
 
-async def _wait_for_store(context: ServiceContext, refuser: Refuser) -> None:
+async def _refuse_until_available(context: ServiceContext, refuser: Refuser) -> None:
     available = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(refuser.refuse_until(available))

@@ -73,6 +73,8 @@ class Session:
         self._event_ids = event_ids
         strategies = lockstep_strategies(context.platform.lockstep)
         self._stepper = StepKeeper(context, account_id, strategies, event_ids) if strategies else None
+        self.led = False
+        """Whether it ever held the lease."""
         self._store = OrderStore(context.database, account_id)
         self._leases = LeaseRepository(
             context.database, duration_s=self._settings.lease_duration_s, grace_s=self._settings.lease_grace_s
@@ -85,6 +87,7 @@ class Session:
             LeaseLost, DatabaseUnavailable, StoreConflict: throw the memory away and begin again.
         """
         async with self._lease() as lease, aclosing(self._store), asyncio.TaskGroup() as tasks:
+            self.led = True
             tasks.create_task(self._keep_lease(lease))
             engine = await self._load(await self._instruments())
             outbox = Outbox(self._context, self._store)
