@@ -205,6 +205,13 @@ class RiskChecks:
         self._reservations[name] = reservation = _Reservation(leaf, order, instrument, size, price)
         self._count(reservation, 1)
 
+    def forget(self, name: ClientOrderId) -> None:
+        """Count an order no more; it is about to be reserved anew for another strategy."""
+        counted = self._reservations.get(name)
+        if counted is not None:
+            self._count(counted, -1)
+            self._release(name)
+
     def reserved_notional(self, instrument_id: InstrumentId, side: OrderSide) -> Decimal:
         """Notional of what could still fill on one side of an instrument."""
         return sum((leaf.open_notional[side] for leaf in self.exposures.leaves_of(instrument_id)), Decimal(0))
@@ -321,7 +328,7 @@ class RiskChecks:
         if stored is not None:
             return stored
         price = self._worst_price(order, leaf, instrument)
-        if price != order.price:
+        if price and price != order.price:
             self._order_prices[order.client_order_id] = self._new_prices[order.client_order_id] = price
         return price
 
