@@ -18,7 +18,9 @@ from pamqp.header import ContentHeader
 
 from tradewind.bus import rabbitmq_lanes
 from tradewind.bus.interface import BusClosed
+from tradewind.bus.owned_tasks import OwnedTasks
 from tradewind.bus.rabbitmq_lanes import Lane
+from tradewind.bus.rabbitmq_link import RabbitMQLink
 from tradewind.bus.rabbitmq_messages import Arrival
 from tradewind.bus.rabbitmq_order import InOrder
 from tradewind.bus.rabbitmq_settings import RabbitMQSettings
@@ -157,3 +159,26 @@ async def test_closing_ends_everyone_who_waits() -> None:
     assert {type(error) for error in errors} == {BusClosed}
     with pytest.raises(BusClosed):
         await lane.publish("a", command("late"))
+
+
+async def test_who_waits_for_a_channel_while_the_bus_closes_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Underlay:
+        is_closed = False
+
+    tasks = OwnedTasks("test")
+    link = RabbitMQLink(RabbitMQSettings(host="127.0.0.1", port=1), "test", tasks)
+    link._underlay = Underlay()  # type: ignore[assignment]
+    link._up.set()
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(link, "_opened", never)
+    waiting, cancelled = asyncio.ensure_future(link.channel()), asyncio.ensure_future(link.channel())
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    await asyncio.sleep(0)
+    assert cancelled.cancelled()
+    await tasks.close()
+    with pytest.raises(BusClosed):
+        await waiting

@@ -144,7 +144,9 @@ class RabbitMQLink:
             opened = await asyncio.shield(opening)
         except asyncio.CancelledError:
             opening.add_done_callback(self._close_unwanted)
-            raise
+            stop_if_cancelled()
+            # Nobody cancelled us: the bus ends its tasks when it is closed.
+            raise BusClosed(_BUS_CLOSED) from None
         if isinstance(opened, LinkLost):
             raise opened
         return opened
