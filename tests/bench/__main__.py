@@ -31,7 +31,7 @@ def main() -> None:
     """Measure, print, perhaps write."""
     options = _options()
     capture = options.capture or _default_capture()
-    rows = [*_bus_rows(), *_broker_rows(), *_store_rows(), *_kernel_rows()]
+    rows = [*_bus_rows(), *_broker_rows(), *_store_rows(), *_risk_rows(), *_kernel_rows()]
     if capture is None:
         print("No capture: the decoder and replay parts are left out. Name one with --capture FILE.")
     else:
@@ -120,6 +120,16 @@ def _store_rows() -> Iterator[tuple[str, str, str]]:
     yield "Shared rate limit: an order's token", f"{limits['order_spends_us']:.2f} us", "held ahead; no round trip"
     asked = f"{limits['question_over_round_trip']:.2f} of an empty round trip to Redis"
     yield "Shared rate limit: a query's tokens", f"{limits['question_takes_us']:,.0f} us", asked
+
+
+def _risk_rows() -> Iterator[tuple[str, str, str]]:
+    print("risk checks ...", flush=True)
+    figures = _load("libs/execution/benches/bench_risk.py").run()
+    label = "Risk: check, reserve and release an order, every limit set"
+    many = f"{figures['many_over_alone']:.2f} of that with 1,000 strategies in 200 instruments"
+    yield label, f"{figures['alone_ns'] / 1_000:,.1f} us", many
+    busy = figures["with_a_price_move_per_order_ns"] / 1_000
+    yield "Risk: the same, and a price moves before every order", f"{busy:,.1f} us", "1,000 strategies, 200 instruments"
 
 
 def _kernel_rows() -> Iterator[tuple[str, str, str]]:

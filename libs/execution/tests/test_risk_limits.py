@@ -129,7 +129,7 @@ def test_a_sell_through_the_market_counts_at_the_bid() -> None:
     assert engine.risk.reserved_notional(BTC, OrderSide.SELL) == Decimal(6_000)
     assert plan.risk is not None
     assert [(row.client_order_id, row.price) for row in plan.risk.order_prices] == [("s-1-1", 6_000_000)]
-    ended = engine.plan_reports([status("s-1-1", S.REJECTED)], NOW)
+    ended = engine.plan_reports([status("s-1-1", S.REJECTED, side=OrderSide.SELL)], NOW)
     assert ended.risk is not None
     assert ended.risk.ended_orders == ["s-1-1"]
 
