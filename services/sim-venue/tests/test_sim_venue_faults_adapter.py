@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
@@ -194,6 +195,27 @@ async def _late_answer(desk: Desk) -> None:
     assert (await sending)[0].status is OrderStatus.ACCEPTED
 
 
+async def _doubled_answer(desk: Desk) -> None:
+    """An answer that comes once more is never taken for that of a later request on the same connection."""
+    await desk.lie(
+        {"lie": "doubled_answer", "endpoints": ORDERS, "times": 1, "ms": 300},
+        {"lie": "late_answer", "endpoints": ORDERS, "nth": 2, "ms": 700},
+    )
+    await desk.send("s-1-0")
+    with pytest.raises(OutcomeUnknown, match="another order, s-1-0"):
+        await desk.send()
+    assert (await desk.status()).status is OrderStatus.ACCEPTED
+    assert [name for name, *_ in desk.taken()] == ["s-1-0", NAME]
+    await desk.lie({"lie": "doubled_answer"})
+    names = [f"s-1-{number}" for number in range(2, 12)]
+    for name in names:
+        with contextlib.suppress(OutcomeUnknown):
+            assert (await desk.send(name))[0].client_order_id == name
+        with contextlib.suppress(OutcomeUnknown):
+            assert (await desk.cancel(name)).client_order_id == name
+    assert [name for name, *_ in desk.taken()] == ["s-1-0", NAME, *names]
+
+
 async def _throttled(desk: Desk) -> None:
     """Certainly not executed, and nothing is sent while the venue does not want it; cancels still go."""
     await desk.send("s-1-0")
@@ -359,6 +381,7 @@ CASES: dict[str, Callable[[Desk], Awaitable[None]]] = {
     "lost_request": _lost_request,
     "late_answer": _late_answer,
     "lost_answer": _lost_answer,
+    "doubled_answer": _doubled_answer,
     "cut_before": _cut_before,
     "cut_after": _cut_after,
     "error_before": _error_before,

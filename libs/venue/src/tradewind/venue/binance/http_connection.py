@@ -76,6 +76,7 @@ class HttpConnection(asyncio.Protocol):
         self._answer: asyncio.Future[HttpAnswer] | None = None
         self._headers: dict[str, str] = {}
         self._answer_bytes = 0
+        self._surplus = False
         self._body = bytearray()
         self._written_s = 0.0
         self.idle_since_s = 0.0
@@ -127,6 +128,9 @@ class HttpConnection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._give_up(f"the answer cannot be read: {type(error).__name__}")
+            return
+        if self._surplus:
+            self._give_up("more answers than requests")
 
     def eof_received(self) -> bool:
         """The venue closes; so do we."""
@@ -151,13 +155,17 @@ class HttpConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The whole answer is here."""
         status = self._parser.get_status_code()
-        if status < 200 or self._answer is None:
+        if status < 200:
             return  # 100 Continue and the like: the answer comes after it
+        if self._answer is None:
+            self._surplus = True
+            return
         answer, self._answer = self._answer, None
         self.idle_since_s = asyncio.get_running_loop().time()
         if not answer.done():
             elapsed_s = self.idle_since_s - self._written_s
             answer.set_result(HttpAnswer(status, self._headers, bytes(self._body), elapsed_s))
+        self._headers = {}
         if not self._parser.should_keep_alive():
             if self._transport is not None:
                 self._transport.close()

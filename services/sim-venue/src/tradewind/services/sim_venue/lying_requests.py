@@ -53,6 +53,15 @@ class LyingRequests:
         if request.transport is not None:
             request.transport.abort()
 
+    def double(self, request: web.Request, response: web.Response, ms: int) -> None:
+        """Let an answer leave once more, some time after it has left."""
+        if request.transport is None or not isinstance(response.body, bytes):
+            return
+        head = f"HTTP/1.1 {response.status} {response.reason}\r\nContent-Type: application/json\r\n"
+        again = f"{head}Content-Length: {len(response.body)}\r\n\r\n".encode() + response.body
+        # Not before the answer itself: that leaves as soon as the request's handler has returned.
+        asyncio.get_running_loop().call_later(max(ms, 1) / _MS_PER_S, _write_again, request.transport, again)
+
     @contextlib.contextmanager
     def _holding(self) -> Iterator[None]:
         self._held += 1
@@ -60,6 +69,11 @@ class LyingRequests:
             yield
         finally:
             self._held -= 1
+
+
+def _write_again(transport: asyncio.Transport, answer: bytes) -> None:
+    if not transport.is_closing():
+        transport.write(answer)
 
 
 def is_open(request: web.Request) -> bool:

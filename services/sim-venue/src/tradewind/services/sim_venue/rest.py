@@ -145,12 +145,14 @@ class RestServer:
         await self._lies.wait(plan.execute_after_ms)
         asked = _Asked(endpoint, request, parameters, query, body, plan)
         response = await self._execute(asked) if plan.executes else self._refusal(refusals.unavailable(), {})
-        if plan.answer != "send":
+        if plan.answer in ("lose", "cut"):
             await self._lies.lose(request, plan.answer_after_ms)
             return response
         await self._lies.wait(plan.answer_after_ms)
         if plan.error is not None:
             return self._refusal(refused(plan.error), self._headers(request, "", endpoint))
+        if plan.answer == "double":
+            self._lies.double(request, response, plan.again_after_ms)
         return response
 
     async def _execute(self, asked: "_Asked") -> web.Response:

@@ -55,8 +55,9 @@ class RequestPlan(msgspec.Struct, frozen=True, kw_only=True):
     ``refusal``: it is answered so and not executed. Else, if ``executes``, it is executed ``execute_after_ms`` after
     its arrival (its timestamp is checked again then, as the real venue does), with ``race``. Then, ``answer_after_ms``
     after that: ``answer`` is "send" (the true one, or ``error`` in its place), "lose" (none, the connection stays open
-    for ``answer_after_ms``) or "cut" (none, the connection is closed). ``view_lag_ms``: a query shows what was so long
-    ago. ``rules`` names the rules that decided.
+    for ``answer_after_ms``), "cut" (none, the connection is closed) or "double" (sent, and once more, unasked,
+    ``again_after_ms`` later). ``view_lag_ms``: a query shows what was so long ago. ``rules`` names the rules that
+    decided.
     """
 
     refusal: Refusal | None = None
@@ -65,6 +66,7 @@ class RequestPlan(msgspec.Struct, frozen=True, kw_only=True):
     race: Race | None = None
     answer: str = "send"
     answer_after_ms: int = 0
+    again_after_ms: int = 0
     error: Refusal | None = None
     view_lag_ms: int = 0
     rules: tuple[str, ...] = ()

@@ -24,6 +24,7 @@ REQUEST_LIES: Final = {
     "lost_request": "no answer ever, not executed",
     "late_answer": "executed at once, answered ms late",
     "lost_answer": "executed, no answer ever",
+    "doubled_answer": "answered, and ms later the same answer once more on the same connection",
     "cut_before": "the connection is closed, not executed",
     "cut_after": "executed, then the connection is closed without an answer",
     "error_before": "answered with status and code, not executed",
