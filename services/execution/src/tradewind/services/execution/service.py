@@ -16,7 +16,7 @@ _BEGIN_AGAIN = (DatabaseUnavailable, LeaseLost, StoreConflict)
 
 
 async def run(context: ServiceContext) -> None:
-    """Run sessions until cancelled; while the store is away every new order is refused in words."""
+    """Run sessions until cancelled; while the store is away new orders are refused in words."""
     account_id = AccountId(f"{context.platform.venue}-{context.platform.account}")
     event_ids = EventIds()
     carried = Carried()
@@ -24,20 +24,21 @@ async def run(context: ServiceContext) -> None:
         while True:
             client = execution_client_of(context.platform, limits, context.settings.send_margin_s)
             session = Session(context, account_id, client, carried, event_ids)
-            refuses = False
+            away = False
             try:
                 await session.run()
             except* _BEGIN_AGAIN as group:
-                # Who stands by or has lost the lease does not speak for the account: another one takes its commands.
-                refuses = session.led and group.subgroup((LeaseLost, StoreConflict)) is None
+                away = group.subgroup((LeaseLost, StoreConflict)) is None
                 reason = str(_first(group))
                 context.log.warning("order path begins again", reason=reason)
                 context.health.set_not_ready(reason)
             finally:
                 await client.close()
-            if refuses:
-                await _refuse_until_available(context, Refuser(context, account_id, carried, event_ids))
+            if away and session.leads_until:
+                refuser = Refuser(context, account_id, carried, event_ids, session.leads_until)
+                await _refuse_until_available(context, refuser)
             else:
+                # Who stands by or has lost the lease does not speak for the account: another one takes its commands.
                 await context.database.wait_until_available()
 
 

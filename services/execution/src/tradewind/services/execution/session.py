@@ -73,8 +73,8 @@ class Session:
         self._event_ids = event_ids
         strategies = lockstep_strategies(context.platform.lockstep)
         self._stepper = StepKeeper(context, account_id, strategies, event_ids) if strategies else None
-        self.led = False
-        """Whether it ever held the lease."""
+        self.leads_until = 0.0
+        """Until when nobody else can have the lease that it held, on the monotonic clock; 0: none, or given back."""
         self._store = OrderStore(context.database, account_id)
         self._leases = LeaseRepository(
             context.database, duration_s=self._settings.lease_duration_s, grace_s=self._settings.lease_grace_s
@@ -87,7 +87,6 @@ class Session:
             LeaseLost, DatabaseUnavailable, StoreConflict: throw the memory away and begin again.
         """
         async with self._lease() as lease, aclosing(self._store), asyncio.TaskGroup() as tasks:
-            self.led = True
             tasks.create_task(self._keep_lease(lease))
             engine = await self._load(await self._instruments())
             outbox = Outbox(self._context, self._store)
@@ -138,9 +137,11 @@ class Session:
         try:
             yield lease
         finally:
+            self.leads_until = lease.good_until
             try:
                 async with asyncio.timeout(1.0):
                     await self._leases.release(lease)
+                self.leads_until = 0.0
             except (TimeoutError, DatabaseUnavailable) as error:
                 self._context.log.warning("lease not given back; it expires by itself", reason=str(error))
 
@@ -198,6 +199,7 @@ class Session:
     # -- inputs ----------------------------------------------------------------------------------------------------
 
     async def _take_commands(self, path: OrderPath, prover: FlatProver) -> None:
+        await self._carried.remember_words(self._context, self._account_id, self._settings.max_command_age_s)
         group = group_of(self._account_id)
         subscription = await self._context.order_bus.subscribe(ORDERS_COMMANDS, group=group, start=Start.EARLIEST)
         try:
@@ -206,6 +208,7 @@ class Session:
                 if self._stepper is None:
                     await self._take(path, commands)
                     await subscription.commit()
+                    self._carried.in_doubt = set()
                 else:
                     for command in commands:
                         self._stepper.hold(command)
@@ -231,8 +234,8 @@ class Session:
 
     async def _take(self, path: OrderPath, commands: list[OrderCommand]) -> None:
         """Commands whose commit fails stay in doubt: only planning them again, over the store, tells."""
-        refused = [c for c in commands if isinstance(c, SubmitOrder) and c.event_id in self._carried.refused]
-        fresh = [c for c in commands if c.event_id not in self._carried.refused]
+        refused = [c for c in commands if isinstance(c, SubmitOrder) and self._carried.was_refused(c)]
+        fresh = [c for c in commands if c not in refused]
         self._carried.in_doubt = {command.event_id for command in fresh}
         try:
             if refused:
@@ -245,7 +248,8 @@ class Session:
             # An id that memory had forgotten: with those orders loaded, the same commands are known as repeated.
             self._carried.forgotten |= {c.client_order_id for c in commands if isinstance(c, SubmitOrder)}
             raise
-        self._carried.in_doubt = set()
+        if self._stepper is not None:
+            self._carried.in_doubt = set()
         self._carried.forgotten.clear()
 
     async def _follow_venue(self, path: OrderPath, resolver: Resolver, outbox: Outbox) -> None:
