@@ -8,6 +8,7 @@ from faults.client import ACCOUNT_ID, INSTRUMENTS
 from faults.sim_venue import DEPOSITS
 from tradewind.services.sim_venue.amounts import ONE
 from tradewind.services.sim_venue.orders import BUY, OrderState, VenueOrder
+from tradewind.wire.events import OrderDenied
 from tradewind.wire.topics import ACCOUNT_EVENTS, ORDERS_EVENTS
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class Invariants:
         ready = [process.name for process in world.processes if process.ready]
         if len(ready) != 1 or not all(process.alive for process in world.processes):
             found.append(f"ready: {ready}, alive: {[p.name for p in world.processes if p.alive]}")
-        return [*found, *self._orders(), *self._fills(), *self._balances(), *self._intents(), *self._published()]
+        return [*found, *self._orders(), *self._fills(), *self._balances(), *self._intents(), *self._published(), *self._refusals()]
 
     def check_end(self, *, settled: bool) -> None:
         """The last look."""
@@ -195,6 +196,17 @@ class Invariants:
     def _intents(self) -> list[str]:
         known = {name for _, name in self._world.server.tables.orders}
         return [f"the intent {name} was lost" for name in self._world.workload.intents if name not in known]
+
+    def _refusals(self) -> list[str]:
+        """An order that a strategy was told is denied must be denied."""
+        tables = self._world.server.tables
+        found = []
+        for message in self._world.broker.messages(ORDERS_EVENTS):
+            if isinstance(message, OrderDenied) and message.sequence:
+                row = tables.orders.get((ACCOUNT_ID, message.client_order_id))
+                if row is not None and row["status"] != "DENIED":
+                    found.append(f"{message.client_order_id} was told to be denied and is {row['status']}")
+        return found
 
     def _published(self) -> list[str]:
         """Every committed message is on the bus, and first came in the order of its commit."""

@@ -113,6 +113,7 @@ def commit_order_batch(
     positions: str | None,
     books: str | None,
     risk: str | None,
+    recovery: str | None = None,
 ) -> list[Row]:
     held = tables.leases.get(lease)
     if held is None or held["epoch"] != epoch:
@@ -134,6 +135,7 @@ def commit_order_batch(
     for row in _json_rows(books):
         tables.books[row["account_id"], row["strategy_id"], row["currency"]] = row
     _write_risk(tables, account, risk)
+    _write_claims(tables, account, recovery)
     last = None
     for row in told:
         last = tables.next_journal_id
@@ -142,6 +144,12 @@ def commit_order_batch(
         if row["sequence"]:
             tables.stories.add((account, row["client_order_id"], row["sequence"]))
     return [{"commit_order_batch": last}]
+
+
+def _write_claims(tables: Tables, account: str, text: str | None) -> None:
+    given: dict[str, list[Any]] = msgspec.json.decode(text) if text is not None else {}
+    for row in given.get("claims", ()):
+        tables.orders[account, row["client_order_id"]]["strategy_id"] = row["strategy_id"]
 
 
 def _write_risk(tables: Tables, account: str, text: str | None) -> None:
@@ -313,6 +321,7 @@ _KNOWN: Final[tuple[tuple[tuple[str, ...], Handler], ...]] = (
     (("max(ts_event)", "from fills"), Handler("last_fill", last_fill)),
     (("insert into journal_published",), Handler("mark_published", mark_published)),
     (("from journal", "journal_published"), Handler("unpublished", unpublished)),
+    (("from reconciliations",), Handler("reconciliations", nothing)),
     (("from trading_states",), Handler("trading_states", trading_states)),
     (("select 1",), Handler("ping", nothing)),
 )
