@@ -8,7 +8,7 @@ import contextlib
 import socket
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -62,6 +62,79 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
+class Fate:
+    """Lets the ``death``-th of what it is asked about hang for ever, before or after it was done; then it is armed no
+    more. Who waits for ``dead`` and then ends the part has it die exactly there."""
+
+    def __init__(self) -> None:
+        self.dead = asyncio.Event()
+        self._left = 0
+        self._after = False
+
+    def arm(self, death: int, *, after: bool) -> None:
+        self.dead.clear()
+        self._left, self._after = death, after
+
+    async def meet(self, work: Awaitable[Any]) -> Any:
+        self._left -= 1
+        if self._left != 0:
+            return await work
+        if self._after:
+            await work
+        elif isinstance(work, Coroutine):
+            work.close()
+        self.dead.set()
+        return await asyncio.Event().wait()
+
+
+class MortalBus:
+    """A bus whose publishing is in the hands of fate."""
+
+    def __init__(self, bus: MemoryBus, fate: Fate) -> None:
+        self._bus = bus
+        self._fate = fate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bus, name)
+
+    async def publish(self, *arguments: Any) -> None:
+        await self._fate.meet(self._bus.publish(*arguments))
+
+
+class MortalClient:
+    """A venue client whose requests are in the hands of fate."""
+
+    def __init__(self, client: Any, fate: Fate) -> None:
+        self._client = client
+        self._fate = fate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def cancel_order(self, *arguments: Any) -> Any:
+        return await self._fate.meet(self._client.cancel_order(*arguments))
+
+    async def order_status(self, *arguments: Any) -> Any:
+        return await self._fate.meet(self._client.order_status(*arguments))
+
+    async def mass_status(self, *arguments: Any) -> Any:
+        return await self._fate.meet(self._client.mass_status(*arguments))
+
+    def prepare_order(self, order: Any) -> "MortalRequest":
+        return MortalRequest(self._client.prepare_order(order), self._fate)
+
+
+class MortalRequest:
+    """An order that may be the last thing its sender does."""
+
+    def __init__(self, request: Any, fate: Fate) -> None:
+        self._request = request
+        self._fate = fate
+
+    async def send(self, on_first_byte: Callable[[], None]) -> Any:
+        return await self._fate.meet(self._request.send(on_first_byte))
+
+
 class Part:
     """One service that may be ended at any moment, and started again."""
 
@@ -70,6 +143,7 @@ class Part:
         self._settings = settings
         self._desk = desk
         self._task: asyncio.Task[None] | None = None
+        self.fate = Fate()
         self.context: ServiceContext | None = None
 
     async def start(self) -> None:
@@ -90,9 +164,12 @@ class Part:
     async def _run(self, ready: asyncio.Event) -> None:
         name, kind = self._service.name, self._service.kind
         desk = self._desk
+        mortal: Any = MortalBus(desk.bus, self.fate)
         async with service_context(
             name, kind, self._settings, desk.database, bus=desk.bus, platform=desk.platform
         ) as context:
+            if self._service is risk.SERVICE:
+                context.order_bus = mortal
             self.context = context
             ready.set()
             while True:  # as the supervisor does
@@ -279,7 +356,7 @@ async def desk_of(database: Database, folder: Path, monkeypatch: pytest.MonkeyPa
     def client_of(*arguments: Any) -> Any:
         client = execution_client_of(*arguments)
         client.visibility_delay_s = VISIBILITY_S
-        return client
+        return MortalClient(client, desk.execution.fate)
 
     monkeypatch.setattr(execution, "execution_client_of", client_of)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as http:

@@ -139,6 +139,43 @@ async def test_the_death_of_risk_at_any_stage_doubles_and_forgets_nothing(desk: 
     assert desk.resting() == []
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("message", range(1, 9))
+async def test_the_death_of_risk_at_each_of_its_messages(desk: Desk, message: int, after: bool) -> None:
+    """Between the store and the bus, and between the bus and the next store, whatever was to come next."""
+    await desk.hold("alpha", BUY, "0.2")
+    await desk.rest_order("beta-1-1")
+    desk.risk.fate.arm(message, after=after)
+    await desk.engage("firm", flatten=True)
+    await asyncio.wait_for(desk.risk.fate.dead.wait(), PATIENCE_S)
+    await desk.risk.end()
+    await desk.risk.start()
+    switch = await is_flat(desk)
+    assert await desk.positions() == {}
+    assert [state for _, state in desk.venue_orders("kill-")] == ["FILLED"]
+    assert desk.resting() == []
+    stages = await desk.passed(switch.kill_id)
+    assert (stages.count(K.ENGAGED), stages[-1]) == (1, K.FLAT)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("request_number", range(1, 7))
+async def test_the_death_of_execution_at_each_of_its_requests(desk: Desk, request_number: int, after: bool) -> None:
+    """Cancels, queries and closing orders: sent or not, the next process asks the venue and doubles nothing."""
+    await desk.hold("alpha", BUY, "0.2")
+    await desk.hold("beta", SELL, "0.1")
+    await desk.rest_order("alpha-1-1")
+    desk.execution.fate.arm(request_number, after=after)
+    await desk.engage("firm", flatten=True)
+    await asyncio.wait_for(desk.execution.fate.dead.wait(), PATIENCE_S)
+    await desk.execution.end()
+    await desk.execution.start()
+    await is_flat(desk)
+    assert await desk.positions() == {}
+    assert [state for _, state in desk.venue_orders("kill-")] == ["FILLED", "FILLED"]
+    assert desk.resting() == []
+
+
 async def test_the_death_of_execution_with_a_closing_order_in_doubt_does_not_double_it(desk: Desk) -> None:
     await desk.hold("alpha", BUY, "0.2")
     await desk.lies({"lie": "lost_answer", "endpoints": ["new_order"], "client_order_id": "kill-", "times": 1})
