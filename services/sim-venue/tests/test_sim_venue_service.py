@@ -75,6 +75,22 @@ async def test_a_replay_shows_its_progress(tmp_path: Path) -> None:
             assert response.status == 200
 
 
+async def test_the_lies_are_counted(tmp_path: Path) -> None:
+    script = tmp_path / "down.toml"
+    script.write_text('[[rules]]\nlie = "error_before"\nendpoints = ["time"]\n')
+    process = ProcessMetrics()
+    port = _free_port()
+    context = _context(tmp_path, process, faults=str(script), port=port)
+    async with _running(context), aiohttp.ClientSession() as session:
+        while not context.health.ready:
+            await asyncio.sleep(0.01)
+        for _ in range(3):
+            async with session.get(f"http://127.0.0.1:{port}/api/v3/time") as response:
+                assert response.status == 503
+        while b'tradewind_lies_told_total{lie="error_before",service="sim-venue"} 3.0' not in process.page():
+            await asyncio.sleep(0.02)
+
+
 async def test_a_taken_port_ends_the_start_in_words(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
