@@ -139,6 +139,7 @@ class SimulatedClient:
         instrument_id: InstrumentId,
         client_order_id: ClientOrderId,
         on_first_byte: Callable[[], None] = lambda: None,
+        venue_order_id: VenueOrderId | None = None,
     ) -> Sequence[OrderStatusReport]:
         fault = self._world.fault("venue.cancel", self.process)
         kind = fault.fault if fault else ""
@@ -156,7 +157,8 @@ class SimulatedClient:
 
         def effect() -> Any:
             exchange = self._venue.exchange
-            order = exchange.find_open(ACCOUNT, symbol, None, client_order_id)
+            number = int(venue_order_id) if venue_order_id is not None else None
+            order = exchange.find_open(ACCOUNT, symbol, number, client_order_id if number is None else None)
             canceled = exchange.cancel(order, f"c{order.order_id}")
             self._world.tell("venue", f"cancels {client_order_id}")
             return cancel_view(KNOWN[symbol], canceled.order, f"c{order.order_id}")
@@ -210,16 +212,27 @@ class SimulatedClient:
 
     # -- questions -------------------------------------------------------------------------------------------------
 
-    async def order_status(self, instrument_id: InstrumentId, client_order_id: ClientOrderId) -> OrderStatusReport:
+    async def order_status(
+        self,
+        instrument_id: InstrumentId,
+        client_order_id: ClientOrderId,
+        venue_order_id: VenueOrderId | None = None,
+    ) -> OrderStatusReport:
         symbol = symbol_of(instrument_id)
-        state = await self._query(lambda lag: self._order(symbol, client_order_id, lag))
+        state = await self._query(lambda lag: self._order(symbol, client_order_id, lag, venue_order_id))
         return order_status_report(ACCOUNT_ID, INSTRUMENTS[symbol], state)
 
-    def _order(self, symbol: str, client_order_id: str, lag_ns: int) -> OrderState:
-        order = self._venue.order_view(symbol, client_order_id, lag_ns)
+    def _order(self, symbol: str, name: str, lag_ns: int, number: VenueOrderId | None) -> OrderState:
+        order = self._venue.order_view(symbol, name, lag_ns, None if number is None else int(number))
         if order is None:
             raise no_such_order()
         return msgspec.convert(order_view(KNOWN[symbol], order), OrderState)
+
+    async def orders_from(self, instrument_id: InstrumentId, first: VenueOrderId) -> Sequence[OrderStatusReport]:
+        symbol = symbol_of(instrument_id)
+        orders = await self._query(lambda lag: self._venue.orders_view(symbol, int(first), lag))
+        views = [msgspec.convert(order_view(KNOWN[symbol], order), OrderState) for order in orders]
+        return [order_status_report(ACCOUNT_ID, INSTRUMENTS[symbol], view) for view in views]
 
     async def open_orders(self) -> Sequence[OrderStatusReport]:
         orders = await self._query(self._venue.open_view)

@@ -124,14 +124,22 @@ class SimulatedVenue:
 
     # -- views, as they are or as they were ------------------------------------------------------------------------
 
-    def order_view(self, symbol: str, client_order_id: str, lag_ns: int) -> VenueOrder | None:
-        """The newest order of a name."""
+    def order_view(
+        self, symbol: str, client_order_id: str, lag_ns: int, number: int | None = None
+    ) -> VenueOrder | None:
+        """The newest order of a name, or the one of a number."""
         found = None
         for versions in self.orders.values():
             order = _at(versions, self._then(lag_ns))
-            if order is not None and (order.client_order_id, order.symbol) == (client_order_id, symbol):
+            named = order is not None and (order.client_order_id, order.symbol) == (client_order_id, symbol)
+            if order is not None and (named if number is None else order.order_id == number):
                 found = order
         return found
+
+    def orders_view(self, symbol: str, first: int, lag_ns: int) -> list[VenueOrder]:
+        """Orders of a symbol from a number on."""
+        views = (_at(versions, self._then(lag_ns)) for versions in self.orders.values())
+        return [order for order in views if order is not None and order.symbol == symbol and order.order_id >= first]
 
     def open_view(self, lag_ns: int) -> list[VenueOrder]:
         """Orders that rest."""

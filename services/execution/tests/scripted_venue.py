@@ -53,6 +53,8 @@ class ScriptedVenue:
     on_submit: str = "rest"
     on_cancel: str = "done"
     queries_fail: bool = False
+    views_lag: bool = False
+    """No query shows any order."""
     stream_is_up: bool = True
     visibility_delay_s: float = 0.2
     venue: Venue = BTCUSDT.venue
@@ -61,6 +63,8 @@ class ScriptedVenue:
     fills_made: list[FillReport] = dataclasses.field(default_factory=list)
     submits: list[str] = dataclasses.field(default_factory=list)
     cancels: list[str] = dataclasses.field(default_factory=list)
+    asked: list[str] = dataclasses.field(default_factory=list)
+    deposits: dict[str, Decimal] = dataclasses.field(default_factory=dict)
     may_send: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     may_answer: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     events: "asyncio.Queue[StreamEvent]" = dataclasses.field(default_factory=asyncio.Queue)
@@ -79,10 +83,16 @@ class ScriptedVenue:
         return Prepared(self, order)
 
     async def cancel_order(
-        self, _: InstrumentId, client_order_id: ClientOrderId, on_first_byte: Callable[[], None] = nothing_to_ask
+        self,
+        _: InstrumentId,
+        client_order_id: ClientOrderId,
+        on_first_byte: Callable[[], None] = nothing_to_ask,
+        venue_order_id: VenueOrderId | None = None,
     ) -> Sequence[OrderStatusReport]:
         self._check()
         on_first_byte()
+        if venue_order_id is not None:
+            client_order_id = self._name_of(venue_order_id)
         self.cancels.append(client_order_id)
         if self.on_cancel == "lost_before":
             raise OutcomeUnknown("no answer in 0.1 s")
@@ -94,15 +104,28 @@ class ScriptedVenue:
             raise OutcomeUnknown("no answer in 0.1 s")
         return [self.report(order)]
 
-    async def order_status(self, _: InstrumentId, client_order_id: ClientOrderId) -> OrderStatusReport:
+    def _name_of(self, venue_order_id: VenueOrderId) -> ClientOrderId:
+        names = [name for name, row in self.orders.items() if row.venue_order_id == venue_order_id]
+        return ClientOrderId(names[0]) if names else ClientOrderId("")
+
+    async def order_status(
+        self, _: InstrumentId, client_order_id: ClientOrderId, venue_order_id: VenueOrderId | None = None
+    ) -> OrderStatusReport:
         self._check()
-        if client_order_id not in self.orders:
+        if venue_order_id is not None:
+            client_order_id = self._name_of(venue_order_id)
+        self.asked.append(client_order_id)
+        if client_order_id not in self.orders or self.views_lag:
             raise OrderNotFound(-2013, "Order does not exist.")
         return self.report(self.orders[client_order_id])
 
+    async def orders_from(self, _: InstrumentId, first: VenueOrderId) -> Sequence[OrderStatusReport]:
+        self._check()
+        return [self.report(order) for order in self.orders.values() if int(order.venue_order_id[1:]) >= int(first[1:])]
+
     async def open_orders(self) -> Sequence[OrderStatusReport]:
         self._check()
-        return [self.report(order) for order in self.orders.values() if order.status.is_open]
+        return [self.report(order) for order in self.orders.values() if order.status.is_open and not self.views_lag]
 
     async def fills(self, _: InstrumentId, *, since_ns: int | None = None, venue_order_id: str | None = None) -> Any:
         self._check()
@@ -140,6 +163,8 @@ class ScriptedVenue:
             totals["BTC"] += fill.side.sign * BTCUSDT.decimal_size(fill.size)
             totals["USDT"] -= fill.side.sign * BTCUSDT.notional(fill.price, fill.size)
             totals[fill.fee_currency] -= fill.fee
+        for currency, amount in self.deposits.items():
+            totals[currency] += amount
         return totals
 
     def fill(self, client_order_id: str, size: int) -> FillReport:

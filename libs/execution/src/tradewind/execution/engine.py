@@ -13,20 +13,22 @@ from decimal import Decimal
 from tradewind.execution.command_planning import CommandPlanner
 from tradewind.execution.ledger import Ledger
 from tradewind.execution.limits import DenyCode, RiskLimits
+from tradewind.execution.operator_planning import OperatorPlanner
 from tradewind.execution.plans import Plan
 from tradewind.execution.recent import Recent
 from tradewind.execution.report_planning import ReportPlanner
 from tradewind.execution.risk import RiskChecks
 from tradewind.execution.stories import OrderStories
 from tradewind.model.enums import Outcome, TradingState
-from tradewind.model.identifiers import EXTERNAL, AccountId, ClientOrderId, InstrumentId, TradeId
+from tradewind.model.identifiers import EXTERNAL, AccountId, ClientOrderId, InstrumentId, TradeId, VenueOrderId
 from tradewind.model.instruments import Instrument
 from tradewind.model.order_status import OrderStatus
 from tradewind.model.orders import Order
 from tradewind.store.order_store import OrderBatch
+from tradewind.store.recovery_rows import ReconciliationRow, RecoveryRows
 from tradewind.venue.reports import FillReport, OrderStatusReport, Report
-from tradewind.wire import events
-from tradewind.wire.commands import CancelOrder, OrderCommand, SubmitOrder
+from tradewind.wire import events, topics
+from tradewind.wire.commands import CancelOrder, OperatorCommand, OrderCommand, SubmitOrder
 from tradewind.wire.messages import EventIds
 
 
@@ -43,6 +45,7 @@ class ExecutionEngine:
         self._stories = OrderStories(account_id, self.instruments, self.ledger, self.risk, event_ids)
         self._commands = CommandPlanner(self._stories)
         self._reports = ReportPlanner(self._stories)
+        self._operators = OperatorPlanner(self._stories)
 
     # -- state -----------------------------------------------------------------------------------------------------
 
@@ -100,6 +103,20 @@ class ExecutionEngine:
         """An order in memory, open or lately ended."""
         return self._stories.find(client_order_id)
 
+    def find_at_venue(self, instrument_id: InstrumentId, venue_order_id: VenueOrderId) -> Order | None:
+        """The order in memory that the venue calls so."""
+        return self._stories.find_at_venue(instrument_id, venue_order_id)
+
+    def unfamiliar(self, reports: Iterable[Report]) -> list[OrderStatusReport | FillReport]:
+        """Those that nothing in memory is about: before they are taken, the store must be asked for their orders."""
+        return [
+            report
+            for report in reports
+            if isinstance(report, OrderStatusReport | FillReport)
+            and self.find_at_venue(report.instrument_id, report.venue_order_id) is None
+            and not self._reports.may_place(report)
+        ]
+
     def set_trading_state(self, scope: str, state: TradingState) -> None:
         """The risk service's persisted word on a scope."""
         self.risk.set_trading_state(scope, state)
@@ -144,14 +161,40 @@ class ExecutionEngine:
         return self._stories.finish()
 
     def plan_not_sent(self, client_order_id: ClientOrderId, reason: str, now_ns: int) -> Plan:
-        """It is certain that nothing rests at the venue: the venue refused, or no byte left, or a full query past the
-        visibility delay does not show it."""
+        """It is certain that nothing rests at the venue: the venue refused, or no byte left, or full queries past the
+        visibility delay do not show it."""
         self._stories.begin(now_ns)
         order = self.orders.get(client_order_id)
+        if order is not None and order.status.is_closed:
+            self._stories.resolve(order, reason)
         if order is not None and order.status is OrderStatus.SUBMITTED:
             self._stories.resolve(order, reason)
             order.reason = reason
             self._stories.move(order, OrderStatus.REJECTED, events.OrderRejected, reason=reason)
+        return self._stories.finish()
+
+    def plan_operators(self, commands: Iterable[OperatorCommand], now_ns: int) -> Plan:
+        """What operators' words change; each leaves an audit line. Load the orders that they name before."""
+        self._stories.begin(now_ns)
+        for command in commands:
+            self._stories.cause = command.event_id
+            self._operators.take(command)
+        return self._stories.finish()
+
+    def plan_comparison(self, row: ReconciliationRow, now_ns: int) -> Plan:
+        """Another answer than before to how the venue's balances compare with our books."""
+        self._stories.begin(now_ns)
+        self._stories.plan.recovery = RecoveryRows(reconciliations=[row])
+        message = events.BooksCompared(
+            event_id=self._stories.new_event_id(),
+            correlation_id=f"reconciliation:{self.account_id}",
+            causation_id="",
+            ts_event=row.ts,
+            ts_init=now_ns,
+            account_id=self.account_id,
+            differences=row.differences,
+        )
+        self._stories.say(topics.ACCOUNT_EVENTS, message)
         return self._stories.finish()
 
     def plan_cancel_refused(self, client_order_id: ClientOrderId, reason: str, now_ns: int) -> Plan:
@@ -196,4 +239,5 @@ def batch_of(plan: Plan) -> OrderBatch:
         books=list(plan.books.values()),
         outgoing=plan.outgoing,
         risk=plan.risk,
+        recovery=plan.recovery,
     )

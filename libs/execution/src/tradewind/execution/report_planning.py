@@ -3,9 +3,12 @@
 from typing import Final
 
 from tradewind.execution.ledger import fill_row
+from tradewind.execution.operator_planning import BY_OPERATOR
 from tradewind.execution.order_terms import terms_of
+from tradewind.execution.plans import adopted_name
 from tradewind.execution.recent import Recent
 from tradewind.execution.stories import OrderStories
+from tradewind.model.enums import Outcome
 from tradewind.model.identifiers import EXTERNAL, ClientOrderId, TradeId
 from tradewind.model.order_status import InvalidTransition, OrderStatus
 from tradewind.model.orders import Order
@@ -40,12 +43,19 @@ class ReportPlanner:
         elif isinstance(report, CancelRejectReport):
             self._cancel_rejected(report)
 
+    def may_place(self, report: OrderStatusReport | FillReport) -> bool:
+        """Whether the order that a report is about is in memory."""
+        return self._order_for(report) is not None
+
     def _order_status(self, report: OrderStatusReport) -> None:
         order = self._order_for(report)
         if order is None:
             if report.status.is_closed and not report.filled_size:
                 return
             order = self._adopt(report)
+        if report.status.is_open and _was_ended_without_its_word(order):
+            self._contradict(order, report)
+            return
         self._stories.resolve(order, f"the venue says {report.status}")
         self._accept(order, report)
         if report.filled_size > order.filled_size:
@@ -56,6 +66,21 @@ class ReportPlanner:
             self._end(order, report)
         else:
             self._cancel_if_wanted(order)
+
+    def _contradict(self, order: Order, report: OrderStatusReport) -> None:
+        """The venue shows an order at work that was held to be dead: it counts in risk again and is cancelled there,
+        because everybody was told that it is no more."""
+        stories = self._stories
+        stories.name(order, report.venue_order_id)
+        if order.outcome is Outcome.UNKNOWN:
+            return
+        what = f"the venue shows {order.client_order_id} as {report.status}; it was held to be {order.status}"
+        stories.plan.alarms.append(f"{what} ({order.reason}); it is cancelled there")
+        order.outcome = Outcome.UNKNOWN
+        order.unknown_since = stories.now_ns
+        stories.reopen(order)
+        stories.emit(order, events.OrderOutcomeUnknown, reason=what)
+        stories.cancel_at_venue(order)
 
     def _accept(self, order: Order, report: OrderStatusReport) -> None:
         """The venue knows the order: whatever came first, its acknowledgement is recorded once."""
@@ -83,6 +108,10 @@ class ReportPlanner:
             self.orphans.put(report.trade_id, report)
             return
         self.orphans.pop(report.trade_id)
+        if _was_ended_without_its_word(order):
+            self._stories.plan.alarms.append(
+                f"the venue filled {order.client_order_id}, which was held to be {order.status} ({order.reason})"
+            )
         self._stories.resolve(order, "the venue reports a fill")
         self._stories.name(order, report.venue_order_id)
         try:
@@ -153,16 +182,26 @@ class ReportPlanner:
             self._stories.plan_cancel(order)
 
     def _order_for(self, report: OrderStatusReport | FillReport) -> Order | None:
+        """The venue's own id tells for certain. Our name tells only of an order that has no venue id yet and that the
+        report can be about: names may be used again by anybody once an order is closed."""
         known = self._stories.find_at_venue(report.instrument_id, report.venue_order_id)
         if known is not None or report.client_order_id is None:
             return known
-        return self._stories.find(report.client_order_id)
+        named = self._stories.find(report.client_order_id)
+        return named if named is not None and _may_be(named, report) else None
+
+    def _free_name(self, report: OrderStatusReport) -> ClientOrderId:
+        """The order's own name, unless it is an order's of ours: then one made of the venue's id."""
+        name = report.client_order_id
+        if name is None or self._stories.find(name) is not None:
+            return adopted_name(report.instrument_id, report.venue_order_id)
+        return name
 
     def _adopt(self, report: OrderStatusReport) -> Order:
         """An order that none of ours claims: it belongs to EXTERNAL and counts in risk like any other."""
         stories = self._stories
         order = Order(
-            client_order_id=report.client_order_id or ClientOrderId(f"venue-{report.venue_order_id}"),
+            client_order_id=self._free_name(report),
             strategy_id=EXTERNAL,
             account_id=stories.account_id,
             instrument_id=report.instrument_id,
@@ -181,3 +220,16 @@ class ReportPlanner:
         stories.emit(order, events.OrderInitialized, **terms_of(order))
         stories.move(order, OrderStatus.SUBMITTED, events.OrderSubmitted)
         return order
+
+
+def _was_ended_without_its_word(order: Order) -> bool:
+    """Whether an order's end was a conclusion of ours or an operator's, not a report of the venue."""
+    concluded = order.reason is not None and order.reason.startswith(BY_OPERATOR)
+    return order.status is OrderStatus.REJECTED or (order.status.is_closed and concluded)
+
+
+def _may_be(order: Order, report: OrderStatusReport | FillReport) -> bool:
+    """Whether an order of the name in a report can be the one that it tells of."""
+    if order.venue_order_id is not None or order.instrument_id != report.instrument_id or order.side != report.side:
+        return False
+    return isinstance(report, FillReport) or order.size == report.size

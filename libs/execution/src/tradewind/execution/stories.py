@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from tradewind.execution.ledger import Ledger
-from tradewind.execution.plans import Cancel, Plan
+from tradewind.execution.plans import Plan, cancel_of
 from tradewind.execution.recent import Recent
 from tradewind.execution.risk import RiskChecks
 from tradewind.model.enums import Outcome
-from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, VenueOrderId
+from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, StrategyId, VenueOrderId
 from tradewind.model.instruments import Instrument
 from tradewind.model.order_status import OrderStatus
 from tradewind.model.orders import Order
@@ -98,6 +98,18 @@ class OrderStories:
             self._by_venue_id.pop(key, None)
             self._ended_by_venue_id.put(key, order.client_order_id)
 
+    def reopen(self, order: Order) -> None:
+        """An order that was held to be closed may still be at work."""
+        self.orders[order.client_order_id] = order
+        self._index(order)
+
+    def give_to(self, order: Order, strategy_id: StrategyId) -> None:
+        """Move an open order, and what it reserves, to another strategy."""
+        self.risk.forget(order.client_order_id)
+        order.strategy_id = strategy_id
+        if instrument := self.instruments.get(order.instrument_id):
+            self.risk.reserve(order, instrument)
+
     # -- one plan --------------------------------------------------------------------------------------------------
 
     def begin(self, now_ns: int) -> None:
@@ -117,6 +129,8 @@ class OrderStories:
                 self.orders.pop(order.client_order_id, None)
                 self.cancel_later.discard(order.client_order_id)
                 self._end(order)
+            elif order.client_order_id not in self.orders:
+                self.reopen(order)  # a fill of an order that was held to be dead: the rest of it is at work
         self.plan.risk = self.risk.take_rows(self.now_ns)
         return self.plan
 
@@ -167,7 +181,11 @@ class OrderStories:
         """Cancel an order that the venue has."""
         self.cancel_later.discard(order.client_order_id)
         self.move(order, OrderStatus.PENDING_CANCEL, events.OrderPendingCancel)
-        self.plan.cancels.append(Cancel(instrument_id=order.instrument_id, client_order_id=order.client_order_id))
+        self.cancel_at_venue(order)
+
+    def cancel_at_venue(self, order: Order) -> None:
+        """Ask the venue to cancel, whatever the order's status."""
+        self.plan.cancels.append(cancel_of(order))
 
     def resolve(self, order: Order, reason: str) -> None:
         """A doubt ends."""

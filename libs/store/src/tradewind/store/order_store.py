@@ -25,6 +25,7 @@ from tradewind.model.order_status import CLOSED
 from tradewind.model.orders import Fill, Order
 from tradewind.model.positions import Position
 from tradewind.store.database import Database, DatabaseUnavailable, translated_errors
+from tradewind.store.recovery_rows import RecoveryRows
 from tradewind.store.risk_counters import RiskRows
 from tradewind.wire.encoding import VERSIONS, decode, encode, type_name
 from tradewind.wire.messages import Message
@@ -88,6 +89,7 @@ class OrderBatch(msgspec.Struct, kw_only=True):
     books: list[BookRow] = []
     outgoing: list[Outgoing] = []
     risk: RiskRows | None = None
+    recovery: RecoveryRows | None = None
 
 
 class StoredOutgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +141,11 @@ class OrderStore:
         try:
             with translated_errors():
                 statement = self._statement or await self._prepare()
-                return await statement.fetchval(*arguments)  # type: ignore[no-any-return]
+                if batch.recovery is None:
+                    return await statement.fetchval(*arguments)  # type: ignore[no-any-return]
+                recovery = _encoder.encode(batch.recovery).decode()
+                async with self._database.connection() as connection:
+                    return await connection.fetchval(_COMMIT_RECOVERY, *arguments, recovery)  # type: ignore[no-any-return]
         except asyncpg.UniqueViolationError as error:
             raise StoreConflict(error.detail or str(error)) from error
         except asyncpg.PostgresError as error:
@@ -302,6 +308,7 @@ _COMMIT: Final = (
     "SELECT commit_order_batch($1, $2, $3, $4, $5::orders[], $6::orders[], $7::journal_entry[],"
     " $8::json, $9::json, $10::json, $11::json)"
 )
+_COMMIT_RECOVERY: Final = _COMMIT.replace("$11::json)", "$11::json, $12::json)")
 _OPENING: Final = "INSERT INTO opening_balances VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
 _UNFINISHED: Final = (
     "SELECT * FROM orders WHERE account_id = $1 AND (status <> ALL($2) OR outcome = 'UNKNOWN')"

@@ -111,8 +111,11 @@ class ExecutionClient(Protocol):
         instrument_id: InstrumentId,
         client_order_id: ClientOrderId,
         on_first_byte: Callable[[], None] = nothing_to_ask,
+        venue_order_id: VenueOrderId | None = None,
     ) -> Sequence[OrderStatusReport]:
         """Ask the venue to cancel. Safe to repeat. ``on_first_byte``: see ``PreparedOrder.send``.
+
+        With ``venue_order_id`` the order is named by that alone.
 
         Raises:
             VenueRejected: OrderNotFound among others.
@@ -120,8 +123,21 @@ class ExecutionClient(Protocol):
         """
         ...
 
-    async def order_status(self, instrument_id: InstrumentId, client_order_id: ClientOrderId) -> OrderStatusReport:
-        """Where an order stands. Raises OrderNotFound or VenueUnavailable."""
+    async def order_status(
+        self,
+        instrument_id: InstrumentId,
+        client_order_id: ClientOrderId,
+        venue_order_id: VenueOrderId | None = None,
+    ) -> OrderStatusReport:
+        """Where an order stands; with ``venue_order_id`` it is named by that alone.
+
+        Raises:
+            OrderNotFound, VenueUnavailable: see there.
+        """
+        ...
+
+    async def orders_from(self, instrument_id: InstrumentId, first: VenueOrderId) -> Sequence[OrderStatusReport]:
+        """All orders of an instrument from the venue's id ``first`` on, open and ended; all pages."""
         ...
 
     async def open_orders(self) -> Sequence[OrderStatusReport]:

@@ -21,6 +21,7 @@ from tradewind.venue.binance.translation import order_status_report, rest_balanc
 from tradewind.venue.reports import BalanceReport, FillReport, MassStatus, OrderStatusReport
 
 TRADES_PER_PAGE: Final = 1_000
+ORDERS_PER_PAGE: Final = 1_000
 MAX_PAGES: Final = 10_000
 DAY_MS: Final = 24 * 3600 * 1_000
 """The longest span between startTime and endTime that the venue takes."""
@@ -31,6 +32,7 @@ NO_SUCH_ORDER: Final = -2013
 ORDER_WEIGHT: Final = 4
 OPEN_ORDERS_WEIGHT: Final = 80
 TRADES_WEIGHT: Final = 20
+ALL_ORDERS_WEIGHT: Final = 20
 ACCOUNT_WEIGHT: Final = 20
 LISTEN_KEY_WEIGHT: Final = 2
 
@@ -74,20 +76,40 @@ class AccountQueries:
             raise VenueRejected(INVALID_SYMBOL, f"{wanted} is not among the instruments of {self.venue} here")
         return found
 
-    async def order_status(self, wanted: InstrumentId, client_order_id: ClientOrderId) -> OrderStatusReport:
-        """Where an order stands.
+    async def order_status(
+        self, wanted: InstrumentId, client_order_id: ClientOrderId, venue_order_id: VenueOrderId | None = None
+    ) -> OrderStatusReport:
+        """Where an order stands; with ``venue_order_id`` it is named by that alone.
 
         Raises:
             OrderNotFound: the venue does not know it now, or only an older order of the same name.
             VenueUnavailable: no answer.
         """
         instrument = self.instrument(wanted)
-        parameters: dict[str, str | int] = {"symbol": instrument.symbol, "origClientOrderId": client_order_id}
+        parameters: dict[str, str | int] = {"symbol": instrument.symbol}
+        if venue_order_id is None:
+            parameters["origClientOrderId"] = client_order_id
+        else:
+            parameters["orderId"] = venue_order_id
         state = await self._rest.query("/api/v3/order", parameters, ORDER_WEIGHT, OrderState, signed=True)
         report = self._status(instrument, state)
-        if report.client_order_id is None:
+        if report.client_order_id is None and venue_order_id is None:
             raise OrderNotFound(NO_SUCH_ORDER, f"the venue knows only the older order {state.orderId} of this name")
         return report
+
+    async def orders_from(self, wanted: InstrumentId, first: VenueOrderId) -> list[OrderStatusReport]:
+        """All orders of an instrument from an id of the venue on, oldest first, all pages. Raises VenueError."""
+        instrument, from_id, path = self.instrument(wanted), int(first), "/api/v3/allOrders"
+        found: list[OrderStatusReport] = []
+        for _ in range(MAX_PAGES):
+            span = {"orderId": from_id, "limit": ORDERS_PER_PAGE}
+            parameters: dict[str, str | int] = {"symbol": instrument.symbol, **span}
+            page = await self._rest.query(path, parameters, ALL_ORDERS_WEIGHT, tuple[OrderState, ...], signed=True)
+            found += [self._status(instrument, state) for state in page]
+            if len(page) < ORDERS_PER_PAGE:
+                return found
+            from_id = page[-1].orderId + 1
+        raise VenueUnavailable(f"more than {MAX_PAGES} pages of orders in {instrument.symbol}; ask for later ones")
 
     async def open_orders(self) -> list[OrderStatusReport]:
         """All open orders of the account, in whatever symbol and whoever made them. Raises VenueError."""

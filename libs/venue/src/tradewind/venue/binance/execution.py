@@ -127,13 +127,24 @@ class BinanceExecutionClient:
         instrument_id: InstrumentId,
         client_order_id: ClientOrderId,
         on_first_byte: Callable[[], None] = nothing_to_ask,
+        venue_order_id: VenueOrderId | None = None,
     ) -> Sequence[OrderStatusReport]:
         """See ``ExecutionClient.cancel_order``. VenueUnavailable: nothing was sent."""
-        return [await self._entry.cancel(self._queries.instrument(instrument_id), client_order_id, on_first_byte)]
+        instrument = self._queries.instrument(instrument_id)
+        return [await self._entry.cancel(instrument, client_order_id, on_first_byte, venue_order_id)]
 
-    async def order_status(self, instrument_id: InstrumentId, client_order_id: ClientOrderId) -> OrderStatusReport:
+    async def order_status(
+        self,
+        instrument_id: InstrumentId,
+        client_order_id: ClientOrderId,
+        venue_order_id: VenueOrderId | None = None,
+    ) -> OrderStatusReport:
         """See ``ExecutionClient.order_status``."""
-        return await self._queries.order_status(instrument_id, client_order_id)
+        return await self._queries.order_status(instrument_id, client_order_id, venue_order_id)
+
+    async def orders_from(self, instrument_id: InstrumentId, first: VenueOrderId) -> Sequence[OrderStatusReport]:
+        """See ``ExecutionClient.orders_from``."""
+        return await self._queries.orders_from(instrument_id, first)
 
     async def open_orders(self) -> Sequence[OrderStatusReport]:
         """See ``ExecutionClient.open_orders``."""

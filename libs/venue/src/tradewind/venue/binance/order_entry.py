@@ -16,7 +16,7 @@ import msgspec
 
 from tradewind.model.enums import OrderType
 from tradewind.model.fixed_point import FixedPointError
-from tradewind.model.identifiers import AccountId, ClientOrderId
+from tradewind.model.identifiers import AccountId, ClientOrderId, VenueOrderId
 from tradewind.model.instruments import Instrument
 from tradewind.venue.adapter import (
     NewOrder,
@@ -94,7 +94,11 @@ class OrderEntry:
         return BinancePreparedOrder(self, instrument, order.client_order_id, query, what)
 
     async def cancel(
-        self, instrument: Instrument, client_order_id: ClientOrderId, on_first_byte: Callable[[], None] = nothing_to_ask
+        self,
+        instrument: Instrument,
+        client_order_id: ClientOrderId,
+        on_first_byte: Callable[[], None] = nothing_to_ask,
+        venue_order_id: VenueOrderId | None = None,
     ) -> OrderStatusReport:
         """Cancel by our id. A cancel that is refused for its timestamp is sent again, once.
 
@@ -103,19 +107,21 @@ class OrderEntry:
             VenueUnavailable: nothing was sent; RateLimited when it must wait.
             OutcomeUnknown: no answer in time.
         """
+        by_name = {"origClientOrderId": client_order_id}
+        named = by_name if venue_order_id is None else {"orderId": venue_order_id}
         try:
-            return await self._cancel(instrument, client_order_id, on_first_byte)
+            return await self._cancel(instrument, named, on_first_byte)
         except VenueRejected as error:
             if error.code != CLOCK_CODE or not await self._set_clock():
                 raise
-        return await self._cancel(instrument, client_order_id, on_first_byte)
+        return await self._cancel(instrument, named, on_first_byte)
 
     async def _cancel(
-        self, instrument: Instrument, client_order_id: ClientOrderId, on_first_byte: Callable[[], None]
+        self, instrument: Instrument, named: Mapping[str, str], on_first_byte: Callable[[], None]
     ) -> OrderStatusReport:
         if not self.limits.take_now(RequestClass.CANCEL):
             await self.limits.take(RequestClass.CANCEL)
-        query = encode_query({"symbol": instrument.symbol, "origClientOrderId": client_order_id})
+        query = encode_query({"symbol": instrument.symbol, **named})
         connection = self.pool.take_now(urgent=True)
         if connection is None:
             connection = await self.pool.take(urgent=True, timeout_s=self._connection_wait_s)
@@ -123,6 +129,9 @@ class OrderEntry:
         _ask_before(on_first_byte, connection)
         future = _start(connection, request)
         state = self._read(await self._answer(connection, future, "cancel"), "cancel", RequestClass.CANCEL)
+        said = {"orderId": str(state.orderId), "origClientOrderId": state.origClientOrderId}
+        if state.symbol != instrument.symbol or not named.items() <= said.items():
+            raise _answer_of_another(connection, state)
         return self._status_report(instrument, state)
 
     def request(self, method: str, path: str, query: str, *, signed: bool) -> bytes:
@@ -157,6 +166,8 @@ class OrderEntry:
             elif _DUPLICATE in error.reason.lower():
                 self._names.taken(instrument.symbol, prepared.client_order_id)
             raise
+        if (state.symbol, state.clientOrderId) != (instrument.symbol, prepared.client_order_id):
+            raise _answer_of_another(connection, state)
         self._names.is_older(instrument.symbol, state.clientOrderId, state.orderId)
         status = self._status_report(instrument, state)
         try:
@@ -290,6 +301,13 @@ def _start(connection: HttpConnection, request: bytes) -> "asyncio.Future[HttpAn
         return connection.start(request)
     except ConnectionUnusable as error:
         raise VenueUnavailable("the connection closed before anything was written; try again") from error
+
+
+def _answer_of_another(connection: HttpConnection, state: OrderState) -> OutcomeUnknown:
+    """The venue's answers and our requests are out of step on a connection: it is closed, and nothing is known."""
+    connection.abort()
+    name = state.origClientOrderId or state.clientOrderId
+    return OutcomeUnknown(f"the answer is about another order, {name}; ask for the order's status")
 
 
 def _order_parameters(order: NewOrder, instrument: Instrument) -> Mapping[str, str]:

@@ -8,11 +8,12 @@ flight is settled by loading from the store; a send in flight by asking the venu
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
+from tradewind.execution.absences import Absences
 from tradewind.execution.engine import ExecutionEngine, batch_of
 from tradewind.execution.plans import Cancel, Plan
-from tradewind.model.identifiers import ClientOrderId, InstrumentId
+from tradewind.model.identifiers import ClientOrderId, InstrumentId, VenueOrderId
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.execution.outbox import Outbox
 from tradewind.store.leases import Lease
@@ -28,7 +29,7 @@ from tradewind.venue.adapter import (
     VenueUnavailable,
 )
 from tradewind.venue.reports import OrderStatusReport, Report
-from tradewind.wire.commands import OrderCommand
+from tradewind.wire.commands import OperatorCommand, OrderCommand
 
 # A venue answers so when it has an order of this client id: then something may rest there, and only a query tells.
 _DUPLICATE_WORDS = "duplicate"
@@ -58,6 +59,10 @@ class OrderPath:
         self._lock = asyncio.Lock()
         self._log = context.log
         self.sending: set[ClientOrderId] = set()
+        self.absences = Absences(client.visibility_delay_s)
+        for name in engine.orders:
+            # Whoever sent them under an earlier lease can send no more: this one was taken after that ended.
+            self.absences.send_ended(name, time.monotonic())
         self._cancel_when_sent: dict[ClientOrderId, Cancel] = {}
         metrics = context.metrics
         self._command_to_venue = metrics.latency("command_to_venue", "command taken to first byte towards the venue")
@@ -65,6 +70,9 @@ class OrderPath:
         self._commands = metrics.counter("order_commands", "Order commands taken")
         self._sent = metrics.counter("orders_sent", "Orders written towards the venue")
         self._fills = metrics.counter("fills", "Fills applied")
+        self._contradicted = metrics.counter(
+            "order_ends_contradicted", "Orders that the venue showed or filled after they were held to be dead"
+        )
 
     async def take_commands(self, commands: Sequence[OrderCommand]) -> None:
         """Plan, commit and send what a batch of commands asks for."""
@@ -73,13 +81,32 @@ class OrderPath:
         async with self._lock:
             await self._apply(self.engine.plan_commands(commands, taken_ns), taken_ns)
 
-    async def take_reports(self, reports: Iterable[Report]) -> None:
+    async def take_reports(self, reports: Sequence[Report]) -> None:
         """Make the venue's word durable and tell it on."""
+        await self._load_forgotten(reports)
         await self.take(lambda now_ns: self.engine.plan_reports(reports, now_ns))
 
     async def take_not_sent(self, client_order_id: ClientOrderId, reason: str) -> None:
         """Nothing rests at the venue, for certain."""
         await self.take(lambda now_ns: self.engine.plan_not_sent(client_order_id, reason, now_ns))
+
+    async def take_operators(self, commands: Sequence[OperatorCommand]) -> None:
+        """Make operators' words durable, with their audit lines."""
+        self.engine.load_ended(await self.store.orders_by_id([command.client_order_id for command in commands]))
+        await self.take(lambda now_ns: self.engine.plan_operators(commands, now_ns))
+
+    async def _load_forgotten(self, reports: Sequence[Report]) -> None:
+        """Before an order is called a stranger's, the store is asked for it: memory knows few of the ended."""
+        unfamiliar = self.engine.unfamiliar(reports)
+        if not unfamiliar:
+            return
+        names = [report.client_order_id for report in unfamiliar if report.client_order_id is not None]
+        if names:
+            self.engine.load_ended(await self.store.orders_by_id(names))
+        for report in unfamiliar:
+            known = await self.store.order_by_venue_id(report.instrument_id, report.venue_order_id)
+            if known is not None:
+                self.engine.load_ended([known])
 
     async def take(self, make_plan: Callable[[int], Plan]) -> None:
         """Make a plan (it is given the time in ns), commit it, and do what it says."""
@@ -108,6 +135,9 @@ class OrderPath:
         if prepared:
             await asyncio.sleep(0)  # lets the sends write before anyone hears of them
         self._fills.inc(len(plan.fills))
+        for alarm in plan.alarms:
+            self._contradicted.inc()
+            self._log.error("an end that was concluded is contradicted by the venue", what=alarm)
         await self._outbox.publish(plan.outgoing, position)
 
     def _prepare(self, orders: Sequence[NewOrder], prepared: list[tuple[NewOrder, PreparedOrder | VenueError]]) -> None:
@@ -125,22 +155,24 @@ class OrderPath:
             reports = await request.send(lambda: self._first_byte(taken_ns))
         except VenueRejected as error:
             if _DUPLICATE_WORDS in error.reason.lower():
-                await self._take_unknown(client_order_id, str(error))
+                await self.take_unknown(client_order_id, str(error))
             else:
                 await self.take_not_sent(client_order_id, str(error))
         except VenueUnavailable as error:
             await self.take_not_sent(client_order_id, f"NOT_SENT: {error}")
         except OutcomeUnknown as error:
-            await self._take_unknown(client_order_id, str(error))
+            await self.take_unknown(client_order_id, str(error))
         else:
             await self.take_reports(reports)
         finally:
             self.sending.discard(client_order_id)
+            self.absences.send_ended(client_order_id, time.monotonic())
             cancel = self._cancel_when_sent.pop(client_order_id, None)
         if cancel is not None and client_order_id in self.engine.orders:
             await self.cancel(cancel)
 
-    async def _take_unknown(self, client_order_id: ClientOrderId, reason: str) -> None:
+    async def take_unknown(self, client_order_id: ClientOrderId, reason: str) -> None:
+        """What became of the last thing that was sent for an order cannot be told."""
         self._log.warning("order outcome unknown", client_order_id=client_order_id, reason=reason)
         await self.take(lambda now_ns: self.engine.plan_unknown(client_order_id, reason, now_ns))
 
@@ -159,14 +191,14 @@ class OrderPath:
             raise LeaseLost("too little of the lease is left to send; the venue will be asked under a new one")
 
     async def cancel_at_venue(
-        self, instrument_id: InstrumentId, client_order_id: ClientOrderId
+        self, instrument_id: InstrumentId, client_order_id: ClientOrderId, venue_order_id: VenueOrderId | None = None
     ) -> Sequence[OrderStatusReport]:
         """A cancel of any order at the venue, known to us or not. Raises as ``ExecutionClient.cancel_order``.
 
         Raises:
             LeaseLost: too little of the lease is left.
         """
-        return await self.client.cancel_order(instrument_id, client_order_id, self._check_margin)
+        return await self.client.cancel_order(instrument_id, client_order_id, self._check_margin, venue_order_id)
 
     async def cancel(self, cancel: Cancel) -> None:
         """Ask the venue to cancel; what is left unanswered is asked again by the resolver."""
@@ -176,7 +208,7 @@ class OrderPath:
             return
         self.sending.add(cancel.client_order_id)
         try:
-            reports = await self.cancel_at_venue(cancel.instrument_id, cancel.client_order_id)
+            reports = await self.cancel_at_venue(cancel.instrument_id, cancel.client_order_id, cancel.venue_order_id)
         except OrderNotFound:
             # Filled, cancelled or never there: only the order's own status tells, and the resolver asks for it.
             return
@@ -184,7 +216,7 @@ class OrderPath:
             reason = str(error)
             await self.take(lambda now_ns: self.engine.plan_cancel_refused(cancel.client_order_id, reason, now_ns))
         except OutcomeUnknown as error:
-            await self._take_unknown(cancel.client_order_id, f"cancel: {error}")
+            await self.take_unknown(cancel.client_order_id, f"cancel: {error}")
         except VenueError as error:
             self._log.warning("cancel not sent", client_order_id=cancel.client_order_id, reason=str(error))
         else:

@@ -31,7 +31,7 @@ from tradewind.model.orders import Order
 from tradewind.model.positions import Position
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.execution.order_path import OrderPath
-from tradewind.services.execution.resolving import Resolver
+from tradewind.services.execution.reconciling import Reconciler
 from tradewind.store.kill_switches import KillSwitchRepository
 from tradewind.venue.adapter import OrderNotFound, VenueError
 from tradewind.venue.reports import MassStatus, OrderStatusReport
@@ -75,11 +75,11 @@ class _Books(msgspec.Struct, kw_only=True):
 class FlatProver:
     """The switches of one session."""
 
-    def __init__(self, context: ServiceContext, path: OrderPath, resolver: Resolver, event_ids: EventIds) -> None:
+    def __init__(self, context: ServiceContext, path: OrderPath, reconciler: Reconciler, event_ids: EventIds) -> None:
         self._bus = context.order_bus
         self._log = context.log
         self._path = path
-        self._resolver = resolver
+        self._reconciler = reconciler
         self._engine = path.engine
         self._event_ids = event_ids
         self._switches = KillSwitchRepository(context.database)
@@ -125,7 +125,7 @@ class FlatProver:
         asked_at, asked_ns = time.monotonic(), time.time_ns()
         progress.asked_at = asked_at
         try:
-            status = await self._resolver.reconcile()
+            status = await self._reconciler.reconcile()
         except VenueError as error:
             return self._unanswered(command, cover, progress, error)
         only_there = await self._cancel_strangers(command, cover, status)
@@ -194,8 +194,7 @@ class FlatProver:
         return only_there
 
     def _order_of(self, report: OrderStatusReport) -> Order | None:
-        name = report.client_order_id or ClientOrderId(f"venue-{report.venue_order_id}")
-        return self._engine.find(name)
+        return self._engine.find_at_venue(report.instrument_id, report.venue_order_id)
 
     async def _cancel_there(self, report: OrderStatusReport) -> str:
         """A cancel is safe to repeat: an older view of the venue costs one request."""

@@ -24,11 +24,13 @@ from tradewind.model.identifiers import AccountId, Venue
 from tradewind.model.instruments import Instrument
 from tradewind.runtime.lockstep import lockstep_strategies
 from tradewind.runtime.service import ServiceContext
+from tradewind.services.execution.asking import Asker
 from tradewind.services.execution.limit_keeping import LimitKeeper
 from tradewind.services.execution.order_path import OrderPath
 from tradewind.services.execution.outbox import Outbox
 from tradewind.services.execution.price_following import take_prices
 from tradewind.services.execution.proving import FlatProver
+from tradewind.services.execution.reconciling import Reconciler
 from tradewind.services.execution.refusing import Carried, group_of
 from tradewind.services.execution.resolving import Resolver
 from tradewind.services.execution.settings import Settings
@@ -40,7 +42,15 @@ from tradewind.store.risk_counters import load_risk
 from tradewind.store.trading_states import TradingStateRepository
 from tradewind.venue.adapter import ExecutionClient, VenueError
 from tradewind.venue.reports import BalanceReport, StreamInterrupted, StreamResumed
-from tradewind.wire.commands import OrderCommand, ProveFlat, ReplayStepAnswered, SubmitOrder
+from tradewind.wire.commands import (
+    ClaimOrder,
+    OperatorCommand,
+    OrderCommand,
+    ProveFlat,
+    ReplayStepAnswered,
+    ResolveOrder,
+    SubmitOrder,
+)
 from tradewind.wire.events import ReplayStepEnded, TradingStateChanged
 from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.market_records import instrument_number
@@ -75,6 +85,9 @@ class Session:
         self._stepper = StepKeeper(context, account_id, strategies, event_ids) if strategies else None
         self.leads_until = 0.0
         """Until when nobody else can have the lease that it held, on the monotonic clock; 0: none, or given back."""
+        self._stream = 0
+        """Number of the private stream's present connection; grows with each beginning and each break."""
+        self._reconciled = asyncio.Event()
         self._store = OrderStore(context.database, account_id)
         self._leases = LeaseRepository(
             context.database, duration_s=self._settings.lease_duration_s, grace_s=self._settings.lease_grace_s
@@ -100,23 +113,26 @@ class Session:
                 tasks,
                 self._settings.send_margin_s,
             )
-            resolver = Resolver(self._context, path, outbox, self._settings.inflight_check_s)
+            asker = Asker(self._context, path)
+            resolver = Resolver(self._context, path, asker, self._settings.inflight_check_s)
+            reconciler = Reconciler(self._context, path, outbox, asker)
             replayed = await outbox.replay()
             self._context.log.info("order path loaded", epoch=lease.epoch, open=len(engine.orders), replayed=replayed)
             tasks.create_task(outbox.keep_marking())
             tasks.create_task(self._follow_prices(engine))
             await self._follow_trading_states(engine, tasks)
-            tasks.create_task(self._follow_venue(path, resolver, outbox))
-            await resolver.restore_books()
+            await reconciler.restore_books()
             keeper = LimitKeeper(self._context, self._account_id, path, lease)
             await keeper.begin()
             tasks.create_task(keeper.run())
-            await self._reconcile(path, resolver)
+            self._context.health.set_not_ready("the private stream is not up yet")
+            tasks.create_task(self._follow_venue(path, reconciler, outbox, tasks))
+            await self._reconciled.wait()
             tasks.create_task(resolver.keep_resolving())
-            tasks.create_task(self._reconcile_now_and_then(resolver))
+            tasks.create_task(self._reconcile_now_and_then(reconciler))
             if self._stepper is not None:
                 tasks.create_task(self._stepper.run(path, outbox, partial(self._take, path)))
-            prover = FlatProver(self._context, path, resolver, self._event_ids)
+            prover = FlatProver(self._context, path, reconciler, self._event_ids)
             tasks.create_task(prover.run())
             await self._take_commands(path, prover)
 
@@ -175,24 +191,29 @@ class Session:
         engine.load_trade_ids(await self._store.recent_trade_ids(_TRADE_IDS))
         return engine
 
-    async def _reconcile(self, path: OrderPath, resolver: Resolver) -> None:
-        while True:
+    async def _reconcile(self, path: OrderPath, reconciler: Reconciler, stream: int) -> None:
+        """Until it has worked, or the private stream that it follows has ended: then a later one reconciles."""
+        while stream == self._stream:
             self._context.health.set_not_ready("reconciling with the venue")
+            path.engine.not_ready_reason = "reconciling with the venue"
             try:
-                await resolver.reconcile()
+                await reconciler.reconcile()
             except VenueError as error:
-                self._context.health.set_not_ready(f"reconciliation: {error}")
+                if stream == self._stream:
+                    self._context.health.set_not_ready(f"reconciliation: {error}")
                 await asyncio.sleep(_VENUE_RETRY_S)
                 continue
-            path.engine.not_ready_reason = None
-            self._context.health.set_ready()
+            if stream == self._stream:
+                path.engine.not_ready_reason = None
+                self._context.health.set_ready()
+                self._reconciled.set()
             return
 
-    async def _reconcile_now_and_then(self, resolver: Resolver) -> None:
+    async def _reconcile_now_and_then(self, reconciler: Reconciler) -> None:
         while True:
             await asyncio.sleep(self._settings.reconcile_every_s)
             try:
-                await resolver.reconcile()
+                await reconciler.reconcile()
             except VenueError as error:
                 self._context.log.warning("reconciliation put off", reason=str(error))
 
@@ -204,7 +225,9 @@ class Session:
         subscription = await self._context.order_bus.subscribe(ORDERS_COMMANDS, group=group, start=Start.EARLIEST)
         try:
             while True:
-                commands = await self._read_commands(subscription, prover)
+                commands, operators = await self._read_commands(subscription, prover)
+                if operators:
+                    await path.take_operators(operators)
                 if self._stepper is None:
                     await self._take(path, commands)
                     await subscription.commit()
@@ -217,8 +240,11 @@ class Session:
         finally:
             await subscription.close()
 
-    async def _read_commands(self, subscription: Subscription, prover: FlatProver) -> list[OrderCommand]:
+    async def _read_commands(
+        self, subscription: Subscription, prover: FlatProver
+    ) -> tuple[list[OrderCommand], list[OperatorCommand]]:
         commands: list[OrderCommand] = []
+        operators: list[OperatorCommand] = []
         for delivery in await subscription.receive():
             command = delivery.payload
             if isinstance(command, ReplayStepAnswered):
@@ -228,9 +254,12 @@ class Session:
                 prover.take(command)
             elif fault := fault_of(command):
                 await subscription.dead_letter(delivery, fault)
+            elif isinstance(command, ResolveOrder | ClaimOrder):
+                if command.account_id == self._account_id:
+                    operators.append(command)
             elif command.account_id == self._account_id:  # type: ignore[union-attr]
                 commands.append(command)  # type: ignore[arg-type]
-        return commands
+        return commands, operators
 
     async def _take(self, path: OrderPath, commands: list[OrderCommand]) -> None:
         """Commands whose commit fails stay in doubt: only planning them again, over the store, tells."""
@@ -252,13 +281,18 @@ class Session:
             self._carried.in_doubt = set()
         self._carried.forgotten.clear()
 
-    async def _follow_venue(self, path: OrderPath, resolver: Resolver, outbox: Outbox) -> None:
+    async def _follow_venue(
+        self, path: OrderPath, reconciler: Reconciler, outbox: Outbox, tasks: asyncio.TaskGroup
+    ) -> None:
+        """The stream is read on while a reconciliation runs: a long one must not make it overflow."""
         async for event in self._client.stream():
             if isinstance(event, StreamInterrupted):
+                self._stream += 1
                 path.engine.not_ready_reason = f"private stream: {event.reason}"
                 self._context.health.set_not_ready(path.engine.not_ready_reason)
             elif isinstance(event, StreamResumed):
-                await self._reconcile(path, resolver)
+                self._stream += 1
+                tasks.create_task(self._reconcile(path, reconciler, self._stream))
             elif isinstance(event, BalanceReport):
                 await outbox.tell_balances(event)
                 if self._stepper is not None:
