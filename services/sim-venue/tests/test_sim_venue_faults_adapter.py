@@ -439,6 +439,19 @@ async def test_a_refused_duplicate_does_not_make_the_living_order_a_namesake(des
     assert (await desk.status()).venue_order_id == "1"
 
 
+async def test_somebody_else_replaces_our_order_under_its_own_name(desk: Desk) -> None:
+    """Cancel-replace at the venue's own page: two numbers, one name, and each is told of."""
+    await desk.send()
+    new = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.02", "price": LOW}
+    named = {"cancelOrigClientOrderId": NAME, "newClientOrderId": NAME, "cancelReplaceMode": "STOP_ON_FAILURE"}
+    await desk.venue.signed("POST", "/api/v3/order/cancelReplace", symbol="BTCUSDT", **new, **named)
+    await desk.until(lambda: len(desk.statuses()) == 3)
+    told = [event for event in desk.told if isinstance(event, OrderStatusReport)]
+    assert [(each.venue_order_id, each.client_order_id) for each in told] == [("1", NAME), ("1", NAME), ("2", NAME)]
+    assert [each.venue_order_id for each in await desk.client.open_orders()] == ["2"]
+    assert (await desk.status()).venue_order_id == "2"
+
+
 @pytest.mark.parametrize(
     ("rule", "gaps"),
     [

@@ -169,6 +169,32 @@ async def test_a_name_used_again_keeps_both_orders(quiet: Any, tmp_path: Path) -
     assert shown["orderId"] == second
 
 
+async def test_the_same_seed_and_requests_meet_the_same_lies(start_venue: Any, tmp_path: Path) -> None:
+    async def met(run: str, seed: int) -> list[Any]:
+        venue = await start_venue(events_per_s=0.001, data_dir=tmp_path / run)
+        rules = [
+            {"lie": "cut_before", "probability": 0.2},
+            {"lie": "error_after", "probability": 0.3},
+            {"lie": "throttled", "probability": 0.2},
+        ]
+        await _lie(venue, *rules, seed=seed)
+        answers: list[Any] = []
+        for number in range(40):
+            try:
+                answers.append((await _resting(venue, f"n{number}")).status)
+            except aiohttp.ClientError as error:
+                answers.append(type(error))
+        return [
+            answers,
+            await _hits(venue),
+            rows(tmp_path / run, "SELECT client_order_id FROM orders ORDER BY order_id"),
+        ]
+
+    first = await met("a", 5)
+    assert await met("b", 5) == first
+    assert await met("c", 6) != first
+
+
 # -- cancel-replace ----------------------------------------------------------------------------------------------------
 
 
