@@ -394,15 +394,18 @@ class _Exposure:
         self._lowest = {symbol: min(known) for symbol, known in prices.items()}
         self._held: dict[str, Decimal] = defaultdict(Decimal)
         self._open: dict[str, tuple[VenueOrder, Decimal]] = {}
+        self._traded: dict[str, Decimal] = defaultdict(Decimal)
 
     def open(self, order: VenueOrder) -> None:
-        self._open[order.order_id] = (order, order.size)
+        # What it took on its arrival is held already.
+        self._open[order.order_id] = (order, order.size - self._traded[order.order_id])
 
     def close(self, order: VenueOrder) -> None:
         self._open.pop(order.order_id, None)
 
     def trade(self, trade: VenueTrade) -> None:
         self._held[trade.symbol] += trade.side * trade.size
+        self._traded[trade.order_id] += trade.size
         if found := self._open.get(trade.order_id):
             self._open[trade.order_id] = (found[0], found[1] - trade.size)
 
