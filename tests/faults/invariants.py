@@ -5,6 +5,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from faults.client import ACCOUNT_ID, INSTRUMENTS
+from faults.oracle import check
+from faults.records import store_record, venue_record
 from faults.sim_venue import DEPOSITS
 from tradewind.services.sim_venue.amounts import ONE
 from tradewind.services.sim_venue.orders import BUY, OrderState, VenueOrder
@@ -117,7 +119,7 @@ class Invariants:
                 self._world.violated(f"books of {currency} add up to {booked[currency]}, the fills to {wanted}")
 
     def _check_limits(self) -> None:
-        if self._world.workload.externals:
+        if self._world.workload.by_hand:
             return
         limits = self._world.settings.limits
         for symbol, instrument in INSTRUMENTS.items():
@@ -149,10 +151,8 @@ class Invariants:
             return
         for problem in self.unsettled():
             self._world.violated(f"30 s after the last fault: {problem}" if not settled else problem)
-        balances = self._world.venue.exchange.balances
-        for asset in DEPOSITS:
-            if balances.total(asset):
-                self._world.violated(f"the venue's own {asset} do not sum to zero")
+        for violation in check(venue_record(self._world), store_record(self._world)):
+            self._world.violated(f"{violation.invariant}: {violation.what}")
 
     def _orders(self) -> list[str]:
         tables, venue = self._world.server.tables, self._world.venue

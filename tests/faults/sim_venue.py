@@ -155,7 +155,7 @@ class SimulatedVenue:
     def balances_view(self, lag_ns: int) -> dict[str, Holding]:
         """What the account holds."""
         then = self._then(lag_ns)
-        return {asset: _at(versions, then) or Holding() for asset, versions in self.holdings.items()}
+        return {asset: _at(versions, then) or versions[0][1] for asset, versions in self.holdings.items()}
 
     def newest(self) -> list[VenueOrder]:
         """Every order as it is now."""

@@ -48,7 +48,8 @@ class Workload:
         self._numbers = 0
         self.intents: dict[ClientOrderId, SubmitOrder] = {}
         """Every intent, by the name that its order must have exactly once."""
-        self.externals = 0
+        self.by_hand: set[str] = set()
+        """Names of orders that somebody else placed."""
         self._market_data = _tops_of_books(world)
 
     def plan(self) -> None:
@@ -145,7 +146,10 @@ class Workload:
     def external_order(self) -> None:
         """A person trades on our account by hand."""
         dice, venue = self._dice, self._world.venue
-        self.externals += 1
+        if not self._world.server.tables.opening:
+            # Trading by hand in the very moment in which the account is first seen is not simulated (see docs).
+            self._world.scheduler.after(0.5, self.external_order)
+            return
         symbol = dice.choice(SYMBOLS)
         market = venue.market(symbol)
         away = dice.choice((-2, 1))
@@ -156,8 +160,9 @@ class Workload:
             time_in_force="GTC",
             price=(market.center + away * market.step) * market.listing.price_unit,
             size=_SIZES[symbol],
-            client_order_id=f"by-hand-{self.externals}",
+            client_order_id=f"by-hand-{len(self.by_hand) + 1}",
         )
+        self.by_hand.add(request.client_order_id)
         self._world.tell("somebody", f"places {request.client_order_id} by hand")
         try:
             venue.exchange.place(ACCOUNT, request)
