@@ -136,7 +136,8 @@ class Limits:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRecord:
     """All that our database knows of one account. ``positions`` are by strategy and symbol in base currency, ``books``
-    by strategy and currency; ``unpublished`` counts journal rows that the bus may not have."""
+    by strategy and currency; ``unpublished`` counts journal rows that the bus may not have; ``told_denied`` names
+    orders of which the bus heard that they were refused while the store was away."""
 
     orders: Sequence[StoreOrder]
     fills: Sequence[StoreFill]
@@ -145,6 +146,7 @@ class StoreRecord:
     opening: Mapping[str, Decimal]
     events: Sequence[StoreEvent] = ()
     unpublished: int = 0
+    told_denied: Sequence[str] = ()
     limits: Limits = Limits()
 
 
@@ -288,6 +290,14 @@ def stories_are_whole(venue: VenueRecord, store: StoreRecord) -> Iterator[Violat
             yield Violation("stories are whole", f"{said}, told {fills_told[order.client_order_id]} times")
 
 
+def refusals_are_kept(venue: VenueRecord, store: StoreRecord) -> Iterator[Violation]:
+    """No order lives that a strategy was told is denied."""
+    statuses = {order.client_order_id: order.status for order in store.orders}
+    for name in store.told_denied:
+        if (status := statuses.get(name, "DENIED")) != "DENIED":
+            yield Violation("an end is the venue's word", f"{name} was told to be denied, and is {status}")
+
+
 def limits_hold(venue: VenueRecord, store: StoreRecord) -> Iterator[Violation]:
     """At each new order of ours: what rests at the venue by then is within the limits.
 
@@ -373,6 +383,7 @@ ALWAYS: Final[tuple[Check, ...]] = (
     ends_are_the_venues_word,
     cash_is_conserved,
     stories_are_whole,
+    refusals_are_kept,
     limits_hold,
 )
 SETTLED: Final[tuple[Check, ...]] = (nothing_is_in_doubt, nothing_is_missing, books_are_the_venues)

@@ -129,6 +129,7 @@ async def _read(connection: Any, account: str, limits: Limits) -> StoreRecord:
         opening={row["currency"]: row["amount"] for row in opening},
         events=[StoreEvent(*row) for row in await connection.fetch(_EVENTS, account)],
         unpublished=await connection.fetchval(_UNPUBLISHED, account),
+        told_denied=[row["client_order_id"] for row in await connection.fetch(_TOLD_DENIED, account)],
         limits=limits,
     )
 
@@ -165,8 +166,11 @@ def _store_fill(row: Any, instrument: Instrument) -> StoreFill:
     )
 
 
-# Sequence 0 answers a command whose id was taken: no part of the order.
-_EVENTS: Final = "SELECT client_order_id, sequence, type FROM order_events WHERE account_id = $1 AND sequence > 0"
+_EVENTS: Final = "SELECT client_order_id, sequence, type FROM order_stories WHERE account_id = $1"
+# What the recorder heard: as a first event a denial is one in words, whose durable form comes later.
+_TOLD_DENIED: Final = """
+SELECT client_order_id FROM order_events WHERE account_id = $1 AND type = 'OrderDenied' AND sequence = 1
+"""
 _UNPUBLISHED: Final = """
 SELECT count(*) FROM journal
 WHERE account_id = $1 AND id > COALESCE((SELECT through_id FROM journal_published WHERE account_id = $1), 0)

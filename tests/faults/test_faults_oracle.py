@@ -199,6 +199,7 @@ BROKEN: dict[str, tuple[str, Broken]] = {
         "stories are whole",
         in_store(events=lambda rows: [*rows[:-1], StoreEvent("B", 2, "OrderCanceled")]),
     ),
+    "told to be denied, and alive": ("an end is the venue's word", in_store(told_denied=lambda _: ["F", "B"])),
     "messages unpublished": ("stories are whole", in_store(unpublished=lambda _: 1)),
     "an UNKNOWN left": ("no UNKNOWN is left", set_here("B", outcome="UNKNOWN")),
     "an order in flight left": ("no UNKNOWN is left", set_here("F", status="SUBMITTED")),

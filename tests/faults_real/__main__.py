@@ -5,7 +5,7 @@ It starts a broker, PostgreSQL, Valkey, the simulated venue (which lies) and all
 frozen, slow and half-open connections, restarts and deaths of servers, full disks and full memories, FLUSHALL. Then
 everything must be well again within 30 s, and the venue's record and our database must agree to the last unit.
 
-exit code 0: no violation; 1: violations, with the seed and the timeline; 2: something is missing here.
+exit code 0: no violation; 1: violations, with seed and timeline; 2: a server is missing here; 130: interrupted.
 
   make faults-real                                   200 injections on Kafka, seed 1: some 12 minutes
   make faults-real BUS=rabbitmq SEED=7               the same on RabbitMQ, another order of things
@@ -35,6 +35,7 @@ from tradewind.bus.brokers.broker_process import BrokerUnavailable
 from tradewind.store.data_dir import EmbeddedServerError
 
 MISSING: Final = 2
+INTERRUPTED: Final = 130
 NOT_TRIED: Final = (BrokerUnavailable, EmbeddedServerError, NeverReady)
 _SHOWN: Final = 30
 _WIDTH: Final = 100
@@ -51,13 +52,16 @@ def main() -> int:
     try:
         with _ends_in_order():
             outcome = asyncio.run(_run(wanted, timeline, console))
+    except KeyboardInterrupt:
+        console.print("interrupted; everything was stopped", markup=False)
+        return INTERRUPTED
     except (BrokerUnavailable, EmbeddedServerError, NeverReady, BaseExceptionGroup) as raised:
         error = _first_of(raised)
         if not isinstance(error, NOT_TRIED):
             raise
         console.print(f"Nothing was tried: {error}", markup=False)
         console.print(f"Logs: {folder}", markup=False)
-        return MISSING
+        return 1 if isinstance(error, NeverReady) else MISSING
     finally:
         timeline.close()
     _report(console, wanted, outcome)
