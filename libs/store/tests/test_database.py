@@ -234,3 +234,13 @@ def fill_up(ballast: Path, leave: int = 1_000_000) -> None:
     space = os.statvfs(ballast.parent)
     with ballast.open("wb") as file:
         file.write(bytes(max(0, space.f_bavail * space.f_frsize - leave)))
+
+
+async def test_who_is_frozen_in_a_transaction_does_not_keep_its_locks(database: Database) -> None:
+    lock = "SELECT pg_advisory_xact_lock(42)"
+    with pytest.raises(DatabaseUnavailable):  # noqa: PT012 - lost while nothing was asked, told at the next statement
+        async with database.transaction() as frozen:
+            await frozen.execute(lock)
+            async with database.transaction() as other:
+                await other.execute(lock)  # waits until the server has ended the first session
+            await frozen.execute("SELECT 1")

@@ -23,10 +23,13 @@ _AWAY: Final = (
     asyncpg.OperatorInterventionError,  # class 57: shutting down, starting up, crash of another backend
     asyncpg.InsufficientResourcesError,  # class 53: disk full, too many connections
     asyncpg.PostgresSystemError,  # class 58: the server's own I/O failed
+    asyncpg.IdleInTransactionSessionTimeoutError,  # we were frozen in a transaction, and the server has ended it
     asyncpg.ReadOnlySQLTransactionError,  # a standby answers during a failover
     asyncpg.InternalClientError,  # "another operation is in progress": a connection lost in the middle of executemany
 )
 _CLOSED: Final = "closed"  # asyncpg has no class of its own for the use of a connection that died under us
+
+_IDLE_IN_TRANSACTION: Final = "2s"
 
 FIRST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 5.0
@@ -86,7 +89,7 @@ class Database:
         application_name: str = "tradewind",
         max_connections: int = 10,
         connect_timeout_s: float = 5.0,
-        command_timeout_s: float = 30.0,
+        command_timeout_s: float = 10.0,
         log: Any = _log,
     ) -> None:
         """``log`` is any logger with ``info`` and ``warning`` that take one message."""
@@ -205,7 +208,11 @@ class Database:
             timeout=self._connect_timeout_s,
             command_timeout=self._command_timeout_s,
             reset=_keep_session,
-            server_settings={"application_name": self._application_name},
+            server_settings={
+                "application_name": self._application_name,
+                # A client that froze or vanished in a transaction must not hold its locks: others wait for the lease's.
+                "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION,
+            },
         )
 
 
