@@ -63,7 +63,8 @@ class ScriptedVenue:
     fills_made: list[FillReport] = dataclasses.field(default_factory=list)
     submits: list[str] = dataclasses.field(default_factory=list)
     cancels: list[str] = dataclasses.field(default_factory=list)
-    asked: list[str] = dataclasses.field(default_factory=list)
+    asked_ns: dict[str, int] = dataclasses.field(default_factory=dict)
+    passes: list[int] = dataclasses.field(default_factory=list)
     deposits: dict[str, Decimal] = dataclasses.field(default_factory=dict)
     may_send: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     may_answer: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
@@ -114,7 +115,7 @@ class ScriptedVenue:
         self._check()
         if venue_order_id is not None:
             client_order_id = self._name_of(venue_order_id)
-        self.asked.append(client_order_id)
+        self.asked_ns[client_order_id] = time.time_ns()
         if client_order_id not in self.orders or self.views_lag:
             raise OrderNotFound(-2013, "Order does not exist.")
         return self.report(self.orders[client_order_id])
@@ -137,6 +138,7 @@ class ScriptedVenue:
         return BalanceReport(account_id=ACCOUNT, balances=rows, snapshot=True, ts_event=time.time_ns())
 
     async def mass_status(self, since_ns: int) -> MassStatus:
+        self.passes.append(since_ns)
         return MassStatus(
             account_id=ACCOUNT,
             open_orders=tuple(await self.open_orders()),
