@@ -82,6 +82,11 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         read_limits_file(tmp_path / "bytes.toml")
 
 
+def test_a_day_that_never_begins_is_refused() -> None:
+    with pytest.raises(ValueError, match="day_start_s=86400"):
+        RiskLimits(day_start_s=86_400)
+
+
 @pytest.mark.parametrize("name", ["max_order_notional", "max_daily_loss", "max_open_orders", "max_price_age_s"])
 def test_a_negative_limit_is_refused_by_name(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name}=-1"):

@@ -12,6 +12,7 @@ from tradewind.execution.limits import InstrumentLimits, RiskLimits, StrategyLim
 from tradewind.model.enums import OrderSide, OrderType, TradingState
 from tradewind.model.identifiers import ClientOrderId, InstrumentId, StrategyId
 from tradewind.model.order_status import OrderStatus
+from tradewind.model.positions import Position
 from tradewind.store.risk_counters import RiskCounterRow, SentOrder, StoredRisk
 
 S = OrderStatus
@@ -336,7 +337,21 @@ def test_an_instrument_may_have_an_age_of_its_own() -> None:
 
 def test_limit_orders_without_any_price_pass_unless_settings_say_no() -> None:
     assert outcome(new_engine()) == ""
-    assert outcome(new_engine(RiskLimits(limit_orders_need_price=True))).startswith("PRICE_REFERENCE_MISSING")
+    strict = new_engine(RiskLimits(limit_orders_need_price=True))
+    assert outcome(strict) == f"PRICE_REFERENCE_MISSING: value={BTC}"
+    quote(strict, 6_000_000, 6_000_100)
+    assert outcome(strict) == ""
+
+
+def test_where_prices_are_needed_a_position_without_one_stops_the_account() -> None:
+    engine = new_engine(RiskLimits(limit_orders_need_price=True))
+    other = with_second_instrument(engine)
+    held = Position(account_id=ACCOUNT, strategy_id=STRATEGY, instrument_id=other, signed_size=1)
+    engine.ledger.load([held], [])
+    quote(engine, 6_000_000, 6_000_100)
+    assert outcome(engine) == f"PRICE_REFERENCE_MISSING: value={other}"
+    quote(engine, 6_000_000, 6_000_100, NOW, other)
+    assert outcome(engine) == ""
 
 
 # -- firm --

@@ -2,10 +2,13 @@
 
 import enum
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
 from tradewind.model.identifiers import InstrumentId, StrategyId
+
+_DAY_S: Final = 86_400
 
 
 class DenyCode(enum.StrEnum):
@@ -119,9 +122,11 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse limits that are no limits.
 
         Raises:
-            ValueError: a negative or infinite number.
+            ValueError: a negative or infinite number, or a day that never begins.
         """
         check_numbers(self)
+        if self.day_start_s >= _DAY_S:
+            raise ValueError(f"day_start_s={self.day_start_s}: a day has {_DAY_S} seconds")
 
 
 class RiskLimits(LimitSettings, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """How many orders a scope sends: an exact sliding window, so that no stretch of its length ever holds more."""
 
+from bisect import bisect_right
 from collections import deque
 from typing import Final
 
@@ -34,4 +35,4 @@ class OrderRate:
 
     def used(self, now_ns: int) -> int:
         """Orders within the window that ends now."""
-        return sum(1 for sent_ns in self._sent if now_ns - sent_ns < self._window_ns)
+        return len(self._sent) - bisect_right(self._sent, now_ns - self._window_ns)

@@ -294,6 +294,8 @@ class RiskChecks:
             heard_ns = self.prices.heard_ns(instrument_id)
             if heard_ns is not None:
                 until_ns = min(until_ns, self._age_limit(instrument_id, heard_ns, now_ns))
+            elif self.limits.limit_orders_need_price:
+                raise Denial(DenyCode.PRICE_REFERENCE_MISSING, value=instrument_id)
         if account.held:
             account.fresh_from_ns, account.fresh_until_ns = now_ns, until_ns
 

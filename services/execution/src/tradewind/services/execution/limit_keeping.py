@@ -8,10 +8,10 @@ waits for any of it. On cancel it gives the unused share back; all else is worke
 import asyncio
 import time
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tradewind.execution.firm_share import ShareChange, next_change
-from tradewind.execution.risk import RiskChecks
+from tradewind.execution.risk import LimitUse, RiskChecks
 from tradewind.model.identifiers import AccountId
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.execution.order_path import OrderPath
@@ -19,6 +19,9 @@ from tradewind.store.database import DatabaseUnavailable
 from tradewind.store.firm_allocations import FirmAllocations
 from tradewind.store.leases import Lease
 from tradewind.store.order_store import LeaseLost
+
+if TYPE_CHECKING:
+    from prometheus_client import Gauge
 
 _EVERY_S: Final = 1.0
 _SOON_S: Final = 0.05
@@ -37,6 +40,7 @@ class LimitKeeper:
         self._lease = lease
         self._risk: RiskChecks = path.engine.risk
         self._firm = FirmAllocations(context.database, FIRM)
+        self._gauges: dict[tuple[str, str], "tuple[Gauge, Gauge]"] = {}
 
     async def begin(self) -> None:
         """The share of the firm's limit that this account has; before the first command is taken.
@@ -109,8 +113,14 @@ class LimitKeeper:
 
     def _show(self) -> None:
         """Gauges by scope and limit; nothing of it is on an order's way."""
-        metrics = self._context.metrics
         for use in self._risk.usage(time.time_ns()):
-            labels = {"scope": use.scope, "limit": use.limit}
-            metrics.gauge("risk_limit_used", "What is used of a risk limit", **labels).set(float(use.used))
-            metrics.gauge("risk_limit", "The bound of a risk limit", **labels).set(float(use.bound))
+            used, bound = self._gauges.get((use.scope, use.limit)) or self._new_gauges(use)
+            used.set(float(use.used))
+            bound.set(float(use.bound))
+
+    def _new_gauges(self, use: LimitUse) -> "tuple[Gauge, Gauge]":
+        metrics, labels = self._context.metrics, {"scope": use.scope, "limit": use.limit}
+        used = metrics.gauge("risk_limit_used", "What is used of a risk limit", **labels)
+        bound = metrics.gauge("risk_limit", "The bound of a risk limit", **labels)
+        self._gauges[use.scope, use.limit] = used, bound
+        return used, bound
