@@ -10,10 +10,11 @@ from order_path_kit import ACCOUNT, BTCUSDT, NOW, STRATEGY, cancel, fill, new_en
 from tradewind.execution.engine import ExecutionEngine
 from tradewind.execution.limits import InstrumentLimits, RiskLimits, StrategyLimits, without_clock
 from tradewind.model.enums import OrderSide, OrderType, TradingState
-from tradewind.model.identifiers import ClientOrderId, InstrumentId, StrategyId
+from tradewind.model.identifiers import EXTERNAL, ClientOrderId, InstrumentId, StrategyId
 from tradewind.model.order_status import OrderStatus
 from tradewind.model.positions import Position
 from tradewind.store.risk_counters import RiskCounterRow, SentOrder, StoredRisk
+from tradewind.wire.commands import ClaimOrder
 
 S = OrderStatus
 BTC = BTCUSDT.instrument_id
@@ -133,6 +134,28 @@ def test_a_sell_through_the_market_counts_at_the_bid() -> None:
     ended = engine.plan_reports([status("s-1-1", S.REJECTED, side=OrderSide.SELL)], NOW)
     assert ended.risk is not None
     assert ended.risk.ended_orders == ["s-1-1"]
+
+
+def test_a_claimed_order_counts_for_its_new_owner() -> None:
+    engine = new_engine(RiskLimits(max_strategy_notional=Decimal(12_000)))
+    quote(engine, 6_000_000, 6_000_100)
+    cheap = engine.plan_reports([status("web-1", S.ACCEPTED, side=OrderSide.SELL, price=3_000_000)], NOW)
+    exposures = engine.risk.exposures
+    assert exposures.strategy(EXTERNAL).exposure == Decimal(6_000)
+    claim = ClaimOrder(
+        event_id="c", correlation_id="c", causation_id="", ts_event=NOW, ts_init=NOW, account_id=ACCOUNT,
+        client_order_id=ClientOrderId("web-1"), strategy_id=STRATEGY, actor="me", why="mine",
+    )  # fmt: skip
+    plan = engine.plan_operators([claim], NOW)
+    assert cheap.risk is not None
+    assert len(cheap.risk.order_prices) == 1
+    assert plan.risk is None, "the price that it counts at is stored and stays"
+    external, own = exposures.strategy(EXTERNAL), exposures.strategy(STRATEGY)
+    assert (external.exposure, external.open_orders) == (0, 0)
+    assert (own.exposure, own.open_orders) == (Decimal(6_000), 1)
+    assert (exposures.account.exposure, exposures.account.open_orders) == (Decimal(6_000), 1)
+    sell = {"side": OrderSide.SELL}
+    assert [outcome(engine, **sell), bool(outcome(engine, **sell))] == ["", True]
 
 
 # -- rates --

@@ -191,26 +191,25 @@ class RiskChecks:
     def reserve(self, order: Order, instrument: Instrument) -> None:
         """Count what ``order`` can still do; called again after every change of the order."""
         name, size = order.client_order_id, order.at_risk_size
+        leaf = self.exposures.leaf(order.strategy_id, order.instrument_id)
         counted = self._reservations.get(name)
         if counted is not None:
-            if counted.size == size:
+            if counted.size == size and counted.leaf is leaf:
                 return
             self._count(counted, -1)
         if size <= 0:
             if counted is not None:
                 self._release(name)
             return
-        leaf = self.exposures.leaf(order.strategy_id, order.instrument_id)
         price = counted.price if counted is not None else self._price_for_life(order, leaf, instrument)
         self._reservations[name] = reservation = _Reservation(leaf, order, instrument, size, price)
         self._count(reservation, 1)
 
     def forget(self, name: ClientOrderId) -> None:
-        """Count an order no more; it is about to be reserved anew for another strategy."""
-        counted = self._reservations.get(name)
+        """Count an order no more; it is about to be reserved anew for another strategy, at the price it has."""
+        counted = self._reservations.pop(name, None)
         if counted is not None:
             self._count(counted, -1)
-            self._release(name)
 
     def reserved_notional(self, instrument_id: InstrumentId, side: OrderSide) -> Decimal:
         """Notional of what could still fill on one side of an instrument."""

@@ -40,7 +40,7 @@ class LimitKeeper:
         self._lease = lease
         self._risk: RiskChecks = path.engine.risk
         self._firm = FirmAllocations(context.database, FIRM)
-        self._gauges: dict[tuple[str, str], "tuple[Gauge, Gauge]"] = {}
+        self._gauges: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
 
     async def begin(self) -> None:
         """The share of the firm's limit that this account has; before the first command is taken.
