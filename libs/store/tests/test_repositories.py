@@ -12,7 +12,6 @@ from tradewind.model.identifiers import AccountId, InstrumentId, StrategyId, Ven
 from tradewind.model.instruments import Instrument
 from tradewind.store import instruments
 from tradewind.store.audit import AuditEntry, AuditRepository
-from tradewind.store.checkpoints import LARGEST_CHECKPOINT_BYTES, CheckpointRepository
 from tradewind.store.database import Database
 from tradewind.store.equity import EquityPoint, EquityRepository
 from tradewind.store.instruments import InstrumentNumberTaken, InstrumentRepository
@@ -158,15 +157,3 @@ async def test_runs_are_counted_without_gap_or_repeat(database: Database) -> Non
     runs = await asyncio.gather(*(repository.next_run(EMA) for _ in range(20)))
     assert sorted(runs) == list(range(1, 21))
     assert await repository.next_run(MAKER) == 1
-
-
-async def test_checkpoints_are_replaced_and_bounded(database: Database) -> None:
-    repository = CheckpointRepository(database)
-    assert await repository.load(EMA) is None
-    await repository.save(EMA, b"")
-    assert await repository.load(EMA) == b""
-    await repository.save(EMA, b"\x00\xff")
-    await repository.save(MAKER, bytes(1_000_000))
-    assert await repository.load(EMA) == b"\x00\xff"
-    with pytest.raises(ValueError, match="at most"):
-        await repository.save(EMA, bytes(LARGEST_CHECKPOINT_BYTES + 1))

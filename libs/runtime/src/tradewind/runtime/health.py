@@ -56,9 +56,9 @@ class Health:
         """Whether the service does its work now."""
         return self.state is ServiceState.READY
 
-    def set_ready(self) -> None:
-        """The service does its work: connected, reconciled, lease held."""
-        self._enter(ServiceState.READY, "")
+    def set_ready(self, reason: str = "") -> None:
+        """The service does its work: connected, reconciled, lease held. ``reason``: what is worth a look."""
+        self._enter(ServiceState.READY, reason)
 
     def set_not_ready(self, reason: str) -> None:
         """The service runs but cannot do its work; ``reason`` is for the operator."""

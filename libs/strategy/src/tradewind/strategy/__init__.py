@@ -8,7 +8,7 @@ from tradewind.model.positions import Position
 from tradewind.strategy.bars import Bar
 from tradewind.strategy.context import StrategyContext
 from tradewind.strategy.market_views import Quote, Trade
-from tradewind.strategy.settings import StrategySettings
+from tradewind.strategy.settings import Policy, StrategySettings
 from tradewind.strategy.strategy import Strategy
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Order",
     "OrderSide",
     "OrderStatus",
+    "Policy",
     "Position",
     "Quote",
     "Strategy",

@@ -50,6 +50,8 @@ class CommandDesk:
         self.throttle = throttle
         self.wall_clock = wall_clock
         self.data_clock: Callable[[], int] | None = None
+        self.is_held_back = False
+        """Set while a strategy is brought back to where it was: what it asks for then it may have sent already."""
         self._tracker = tracker
         self._venue = tracker.account_id.partition("-")[0]
         self._run = run
@@ -65,6 +67,16 @@ class CommandDesk:
     def account_id(self) -> AccountId:
         """The account that they go to."""
         return self._tracker.account_id
+
+    @property
+    def run(self) -> int:
+        """The number of this start, a part of every id."""
+        return self._run
+
+    @property
+    def intents(self) -> int:
+        """The number of the last intent of this run."""
+        return self._intents
 
     def now_ns(self) -> int:
         """The time that throttles and patience count in: the receive time of the data, else the wall clock.
@@ -87,7 +99,7 @@ class CommandDesk:
         reduce_only: bool,
     ) -> Order | None:
         """A new order, limit with a price and market without; None when it was kept back."""
-        if len(self.pending) >= MAX_PENDING or not self.throttle.allow(self.now_ns()):
+        if self.is_held_back or len(self.pending) >= MAX_PENDING or not self.throttle.allow(self.now_ns()):
             return None
         self._intents += 1
         order_id = client_order_id(self.strategy_id, self._run, self._intents)
@@ -112,7 +124,7 @@ class CommandDesk:
 
     def cancel(self, order: Order) -> bool:
         """Cancel one order; False when it is closed, or its cancel is on its way."""
-        if not self._tracker.begin_cancel(order.client_order_id, self.now_ns()):
+        if self.is_held_back or not self._tracker.begin_cancel(order.client_order_id, self.now_ns()):
             return False
         self._push(
             CancelOrder(
@@ -126,6 +138,8 @@ class CommandDesk:
 
     def cancel_all(self, instrument_id: InstrumentId | None, reason: str) -> bool:
         """Cancel all that rests; False when there is nothing that is not being cancelled."""
+        if self.is_held_back:
+            return False
         now_ns = self.now_ns()
         orders = list(self._tracker.open_orders(instrument_id, None))
         if not [order for order in orders if self._tracker.begin_cancel(order.client_order_id, now_ns)]:

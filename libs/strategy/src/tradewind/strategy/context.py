@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tradewind.model.enums import OrderSide, TimeInForce
 from tradewind.model.fixed_point import to_mantissa
-from tradewind.model.identifiers import AccountId, InstrumentId, StrategyId
+from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, StrategyId
 from tradewind.model.instruments import Instrument
 from tradewind.model.orders import Order
 from tradewind.model.positions import Position
@@ -97,6 +97,10 @@ class StrategyContext:
     def open_orders(self, instrument_id: InstrumentId | None = None, side: OrderSide | None = None) -> list[Order]:
         """Orders without a known end, in flight ones too; the objects are kept up to date."""
         return list(self._tracker.open_orders(instrument_id, side))
+
+    def order(self, client_order_id: ClientOrderId) -> Order | None:
+        """An order of this strategy by its id, open or among the last that closed; None when it never came to be."""
+        return self._tracker.find(client_order_id)
 
     def is_cancel_pending(self, order: Order) -> bool:
         """Whether a cancel of this order is on its way: wait for its answer before replacing the order."""

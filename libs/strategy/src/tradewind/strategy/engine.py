@@ -4,9 +4,12 @@
 whenever commands wait, so that a command leaves before the next record is looked at.
 """
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from tradewind.model.enums import OrderSide
 from tradewind.model.identifiers import AccountId, StrategyId, TradeId
@@ -24,6 +27,14 @@ from tradewind.strategy.record_reading import (
     RECORD_BYTES,
     SINGLE,
     token_pattern,
+)
+from tradewind.strategy.saved_state import (
+    Checkpoint,
+    EventPlace,
+    StateTooLarge,
+    encode_checkpoint,
+    encode_state,
+    schema_of,
 )
 from tradewind.strategy.strategy import Strategy
 from tradewind.strategy.throttle import SubmitThrottle
@@ -49,6 +60,15 @@ _SIDES: Final = {_BUY: OrderSide.BUY, _SELL: OrderSide.SELL}
 
 class StrategyFailed(Exception):
     """A callback raised, or the strategy asked for something impossible. The cause is its own error."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Captured:
+    """A checkpoint as stored, the strategy's own part of it, and the newest order event that it contains."""
+
+    stored: bytes
+    state: bytes
+    last_event: EventPlace | None
 
 
 class StrategyEngine:
@@ -81,6 +101,9 @@ class StrategyEngine:
         self._on_book = self._overridden("on_book")
         self._pattern = token_pattern(trades=False, levels=False)
         self._reads = (False, False)
+        self.last_event: EventPlace | None = None
+        """The newest order event that the strategy was told in this run."""
+        self._schema = schema_of(strategy.State) if strategy.State is not None else ""
 
     def define_instrument(self, instrument: Instrument) -> None:
         """Make an instrument known. Its book is kept from now on if the strategy overrides ``on_book``."""
@@ -102,12 +125,77 @@ class StrategyEngine:
         self.tracker.load(positions, orders, trade_ids)
 
     def start(self) -> None:
-        """Call ``on_start``; commands may wait afterwards.
+        """Call ``on_load`` with a new state and ``on_start``; commands may wait afterwards.
+
+        Raises:
+            StrategyFailed: one of them raised.
+        """
+        if self.strategy.State is not None:
+            self._guard(lambda kind: self.strategy.on_load(kind()), self.strategy.State)
+        self._guard(self.strategy.on_start)
+
+    def resume(
+        self, checkpoint: Checkpoint, state: msgspec.Struct, sent: Iterable[Order], events: Iterable[OrderEvent]
+    ) -> None:
+        """Come back to where the run before was: its checkpoint, what it published since, the events after it.
+
+        Nothing that the strategy asks for meanwhile is sent: it may have been sent before.
+
+        Raises:
+            StrategyFailed: a callback raised.
+        """
+        self.desk.is_held_back = True
+        try:
+            self.tracker.restore(checkpoint.positions, [*checkpoint.orders, *sent])
+            self._guard(self.strategy.on_load, state)
+            self._guard(self.strategy.on_start)
+            # Not before: timers that on_start sets count from the first data, as in every start.
+            self.context.time_ns = checkpoint.time_ns
+            for event in events:
+                self.order_event(event)
+        finally:
+            self.desk.is_held_back = False
+            self.last_event = None
+
+    def adopt(self) -> None:
+        """Call ``on_adopt``; commands may wait afterwards.
 
         Raises:
             StrategyFailed: it raised.
         """
-        self._guard(self.strategy.on_start)
+        self._guard(self.strategy.on_adopt)
+
+    def capture(self) -> Captured:
+        """The checkpoint of now. Only between callbacks, and while no command waits to be published.
+
+        Raises:
+            StrategyFailed: ``on_save`` raised, or gave something that is no State.
+            StateTooLarge: it gave too much.
+        """
+        strategy, tracker = self.strategy, self.tracker
+        try:
+            saved = strategy.on_save()
+            if strategy.State is None or type(saved) is not strategy.State:
+                raise TypeError(f"on_save gave {type(saved).__name__}, not the State of {type(strategy).__name__}")
+            state = encode_state(saved)
+        except StateTooLarge:
+            raise
+        except Exception as error:
+            self.is_mute = True
+            raise StrategyFailed(f"{type(error).__name__}: {error}") from error
+        checkpoint = Checkpoint(
+            account_id=tracker.account_id,
+            strategy_id=tracker.strategy_id,
+            state_version=strategy.state_version,
+            schema=self._schema,
+            run=self.desk.run,
+            intents=self.desk.intents,
+            time_ns=self.context.time_ns,
+            positions=list(tracker.positions.values()),
+            orders=list(tracker.open.values()),
+            state=msgspec.Raw(state),
+        )
+        return Captured(encode_checkpoint(checkpoint), state, self.last_event)
 
     def stop(self) -> None:
         """Call ``on_stop``; commands may wait afterwards.
@@ -129,7 +217,10 @@ class StrategyEngine:
         if not self.tracker.apply(event, self.market.instruments.get(event.instrument_id)):
             return
         desk = self.desk
-        if isinstance(event, OrderDenied):
+        self.last_event = (event.client_order_id, event.sequence) if event.sequence else self.last_event
+        if desk.is_held_back:
+            pass  # what was denied to the run before says nothing of now
+        elif isinstance(event, OrderDenied):
             desk.throttle.denied(event.reason, desk.now_ns())
         elif isinstance(event, OrderAccepted):
             desk.throttle.accepted()

@@ -7,7 +7,10 @@ closed order beside the position from before it.
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import Final
+
+import msgspec
 
 from tradewind.model.enums import OrderSide, Outcome
 from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, StrategyId, TradeId
@@ -20,6 +23,7 @@ from tradewind.wire.events import (
     OrderDenied,
     OrderEvent,
     OrderFilled,
+    OrderInitialized,
     OrderOutcomeResolved,
     OrderOutcomeUnknown,
     OrderRejected,
@@ -56,6 +60,39 @@ class OrderTracker:
         for order in orders:
             if order.strategy_id == self.strategy_id:
                 self._place(order)
+        for trade_id in trade_ids:
+            self._remember(trade_id)
+
+    def restore(self, positions: Iterable[Position], orders: Iterable[Order]) -> None:
+        """Stand where a checkpoint stood, before the events after it are applied."""
+        for position in positions:
+            self.positions[position.instrument_id] = position
+        for order in orders:
+            self._place(order)
+
+    def settle(
+        self,
+        positions: Iterable[Position],
+        orders: Iterable[Order],
+        closed: Iterable[Order],
+        trade_ids: Iterable[TradeId],
+    ) -> None:
+        """Take the store's word for everything, in the objects that the strategy may hold already.
+
+        Orders that the store does not have stay only while no event has told of them: their commands are on their way.
+        """
+        for held in self.positions.values():
+            held.signed_size, held.average_price, held.realized_pnl = 0, Decimal(0), Decimal(0)
+        for position in positions:
+            _copy(position, self.position(position.instrument_id))
+        truth = {order.client_order_id: order for order in (*closed, *orders)}
+        for order_id in [key for key, order in self.open.items() if key not in truth and order.event_count]:
+            self.forget(order_id)
+        for order_id, order in truth.items():
+            held_order = self.find(order_id)
+            if held_order is not None:
+                _copy(order, held_order)
+            self._place(held_order or order)
         for trade_id in trade_ids:
             self._remember(trade_id)
 
@@ -102,17 +139,19 @@ class OrderTracker:
         """Take an event of this strategy; False when it was seen before.
 
         ``instrument`` is needed for fills: without it the fill of an unknown instrument cannot be valued, and its
-        position stays untouched.
+        position stays untouched. An order of ours that we do not know (an earlier run published it and died) is tracked
+        from its first event on.
         """
         order = self.find(event.client_order_id)
         if order is not None and event.sequence <= order.event_count:
             return False
-        if isinstance(event, OrderFilled) and not self._take_fill(event, instrument):
-            return False
+        is_new = not isinstance(event, OrderFilled) or self._take_fill(event, instrument)
+        if order is None and isinstance(event, OrderInitialized):
+            order = _order_from(event)
         if order is not None:
             self._update(order, event)
             self._place(order)
-        return True
+        return is_new
 
     def _take_fill(self, event: OrderFilled, instrument: Instrument | None) -> bool:
         if event.trade_id in self._trade_ids:
@@ -158,3 +197,29 @@ class OrderTracker:
         self._trade_ids[trade_id] = None
         if len(self._trade_ids) > MAX_TRADE_IDS:
             self._trade_ids.popitem(last=False)
+
+
+def _order_from(event: OrderInitialized) -> Order:
+    return Order(
+        client_order_id=event.client_order_id,
+        strategy_id=event.strategy_id,
+        account_id=event.account_id,
+        instrument_id=event.instrument_id,
+        side=event.side,
+        order_type=event.order_type,
+        time_in_force=event.time_in_force,
+        size=event.size,
+        price=event.price,
+        trigger_price=event.trigger_price,
+        post_only=event.post_only,
+        reduce_only=event.reduce_only,
+        expire_time=event.expire_time,
+        command_id=event.causation_id,
+        correlation_id=event.correlation_id,
+        ts_init=event.ts_init,
+    )
+
+
+def _copy(source: msgspec.Struct, target: msgspec.Struct) -> None:
+    for name in source.__struct_fields__:
+        setattr(target, name, getattr(source, name))

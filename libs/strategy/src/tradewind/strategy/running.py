@@ -1,10 +1,10 @@
 """Runs one strategy as a service: the bus on one side, the engine on the other.
 
-Tasks, all owned by one TaskGroup of ``run_strategy``: market data, order events, instrument definitions. Each handles
-its messages in their order, and calls the strategy inside ``receive`` > callback > publish, without another hop.
-Commands leave in the order that they were made in, whichever task made them. Bounds: the subscriptions' own, and
-``CommandDesk.pending``. When market data is dropped the books wait for the next snapshot. On cancel: ``on_stop``, one
-CancelAllOrders, and at most STOP_WAIT_S for the orders to close.
+Tasks, all owned by one TaskGroup of ``run_strategy``: market data, order events, instrument definitions, checkpoints.
+Each handles its messages in their order, and calls the strategy inside ``receive`` > callback > publish, without
+another hop. Commands leave in the order that they were made in, whichever task made them. Bounds: the subscriptions'
+own, and ``CommandDesk.pending``. When market data is dropped the books wait for the next snapshot. On cancel:
+``on_stop``, one CancelAllOrders, at most STOP_WAIT_S for the orders to close, and a last checkpoint.
 """
 
 import asyncio
@@ -17,21 +17,25 @@ from tradewind.model.identifiers import AccountId, StrategyId, Venue, strategy_i
 from tradewind.runtime.lockstep import lockstep_strategies
 from tradewind.runtime.service import Service, ServiceContext, ServiceKind
 from tradewind.store.database import DatabaseUnavailable
-from tradewind.store.order_store import OrderStore
 from tradewind.store.strategy_runs import StrategyRunRepository
+from tradewind.strategy.checkpointing import Checkpointer
 from tradewind.strategy.engine import StrategyEngine, StrategyFailed
-from tradewind.strategy.settings import StrategySettings, wanted_instruments
+from tradewind.strategy.flattening import REASON, Flattening
+from tradewind.strategy.recovery import Findings, apply, settle
+from tradewind.strategy.settings import Policy, StrategySettings, wanted_instruments
+from tradewind.strategy.starting import subscribed_and_examined
 from tradewind.strategy.stepping import Stepper
-from tradewind.strategy.stored_state import load_state
 from tradewind.strategy.strategy import Strategy
 from tradewind.strategy.throttle import SubmitThrottle
 from tradewind.wire.commands import OrderCommand, ReplayStepAnswered
 from tradewind.wire.events import InstrumentDefined, OrderEvent, ReplayStepEnded
 from tradewind.wire.market_batches import MarketBatch
-from tradewind.wire.topics import ORDERS_COMMANDS, ORDERS_EVENTS, REF_INSTRUMENTS, Topic, market_events
+from tradewind.wire.topics import ORDERS_COMMANDS, REF_INSTRUMENTS, Topic, market_events
 
 STOP_WAIT_S: Final = 1.5
 STOP_BUDGET_S: Final = 3.0
+FLATTEN_STEP_S: Final = 0.25
+SHOWN: Final = 3
 MARKET_LIMIT: Final = 1_024
 """Batches taken from the bus at once; order events of the same process get their turn in between."""
 
@@ -58,17 +62,23 @@ async def run_strategy(context: ServiceContext, strategy: Strategy, identity: St
         reference = await _subscribed(stack, context, REF_INSTRUMENTS, Start.EARLIEST)
         engine = await _prepared_engine(context, strategy, identity)
         await _define_instruments(context, engine, reference)
-        orders = await _subscribed_and_loaded(stack, context, engine)
+        in_step = identity in lockstep_strategies(context.platform.lockstep)
+        # A run in lockstep is compared with others: it begins with nothing and leaves nothing.
+        keeps = strategy.State is not None and not in_step
+        orders, findings = await subscribed_and_examined(stack, context, engine, uses_checkpoint=keeps)
         market = await _subscribed(stack, context, market_events(Venue(context.platform.venue)), Start.LATEST)
         run = _Run(context, engine, orders)
-        if identity in lockstep_strategies(context.platform.lockstep):
+        if in_step:
             run.go_in_step()
+        if keeps:
+            run.keep_checkpoints(findings.picture.journal_id)
         try:
-            await run.start()
+            await run.start(findings)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(run.read_market(market), name=f"{identity}.market")
                 tasks.create_task(run.read_orders(), name=f"{identity}.orders")
                 tasks.create_task(run.read_reference(reference), name=f"{identity}.reference")
+                tasks.create_task(run.save_checkpoints(), name=f"{identity}.checkpoints")
         finally:
             await run.stop()
 
@@ -84,12 +94,17 @@ class _Run:
         self._flushing = False
         self._suppressed = 0
         self._stepper: Stepper | None = None
+        self._checkpoints: Checkpointer | None = None
+        self._is_held = self._has_begun = False
         metrics = context.metrics
         self._latency = metrics.latency("tick_to_command", "Market data received to command published")
         self._commands = metrics.counter("strategy_commands", "Commands published by the strategy")
         self._suppressions = metrics.counter("strategy_suppressed_orders", "Orders kept back by the throttle")
         self._failed = metrics.gauge("strategy_failed", "1 when the strategy was stopped by its own error")
         self._failed.set(0)
+        self._disagreements = metrics.gauge(
+            "strategy_disagreements", "In what the checkpoint and the store differed at the last start"
+        )
 
     def go_in_step(self) -> None:
         """Answer every step of a replay in lockstep, and count time by the data."""
@@ -97,19 +112,77 @@ class _Run:
         tracker = self._engine.tracker
         self._stepper = Stepper(tracker.strategy_id, tracker.account_id, self._take_order_event, self._publish)
 
-    async def start(self) -> None:
-        """Cancel what an earlier run left resting, then ``on_start``."""
-        if left := len(self._engine.tracker.open):
-            self._log.warning("orders of an earlier run are cancelled", count=left)
-            await self._cancel_all("orders of an earlier run")
+    def keep_checkpoints(self, journal_id: int) -> None:
+        """Save the strategy's state from now on; the store stood at ``journal_id`` when it was read."""
+        self._checkpoints = Checkpointer(self._context, self._engine, journal_id)
+
+    async def start(self, findings: Findings) -> None:
+        """Go on from the checkpoint; where it and the store disagree, as the policy says."""
+        policy = Policy.RESUME if self._stepper is not None else self._context.settings.policy
+        self._disagreements.set(len(findings.differences))
+        if findings.differences:
+            self._log.warning("state and store disagree", differences=findings.differences, policy=policy)
+        else:
+            policy = Policy.RESUME
+        if policy is Policy.HOLD:
+            self._hold(findings)
+            return
         try:
-            self._engine.start()
+            await self._begin(findings, policy)
+            await self._flush()
+            self._has_begun = True
+            if self._checkpoints is not None:
+                await self._checkpoints.save_first()
         except StrategyFailed as error:
             await self._fail(error)
             return
-        await self._flush()
-        self._context.health.set_ready()
+        self._context.health.set_ready(_told(findings.differences, policy))
         self._log.info("strategy runs", instruments=sorted(self._engine.market.instruments))
+
+    async def _begin(self, findings: Findings, policy: Policy) -> None:
+        engine = self._engine
+        if policy is Policy.FLATTEN:
+            settle(findings, engine)
+            await self._flatten(findings)
+            engine.start()
+            return
+        # Without a checkpoint there may also be orders that no one has heard of yet: this command comes after them.
+        if policy is Policy.RESUME and findings.checkpoint is None and (engine.desk.run > 1 or findings.unexplained):
+            if left := len(findings.unexplained):
+                self._log.warning("orders of an earlier run are cancelled", count=left)
+            await self._cancel_all("orders of an earlier run")
+        apply(findings, engine)
+        if policy is Policy.ADOPT:
+            engine.adopt()
+        elif findings.checkpoint is not None:
+            for order_id in findings.unexplained:
+                engine.desk.cancel(engine.tracker.open[order_id])
+
+    async def _flatten(self, findings: Findings) -> None:
+        """Close everything; the strategy is not called meanwhile, and begins with a new state afterwards."""
+        engine, flattening = self._engine, Flattening(self._engine)
+        engine.is_mute = True
+        while (waiting := flattening.step(time.time_ns())) is not None:
+            self._context.health.set_not_ready(f"{_told(findings.differences, Policy.FLATTEN)}: {waiting}")
+            await self._flush()
+            for delivery in await self._orders.receive(timeout_s=FLATTEN_STEP_S):
+                await self._take_order_event(delivery)
+        engine.is_mute = False
+        self._log.warning("flat", reason=REASON, left=flattening.dust())
+
+    def _hold(self, findings: Findings) -> None:
+        self._is_held = self._engine.is_mute = True
+        settle(findings, self._engine)
+        words = _told(findings.differences, Policy.HOLD)
+        self._context.health.set_not_ready(f"{words}; start it with policy resume, flatten or adopt")
+
+    async def save_checkpoints(self) -> None:
+        """Save beside the strategy's work, if it has a state."""
+        if self._checkpoints is not None:
+            await self._checkpoints.run(self._is_busy, self._fail)
+
+    def _is_busy(self) -> bool:
+        return self._flushing or bool(self._engine.desk.pending)
 
     async def read_market(self, subscription: Subscription) -> None:
         """Show the strategy every batch; ends when the strategy has failed, unless its steps must be answered."""
@@ -146,7 +219,9 @@ class _Run:
                     self._engine.define_instrument(defined.instrument)
 
     async def stop(self) -> None:
-        """``on_stop``, cancel everything, wait a little for the venue's word."""
+        """``on_stop``, cancel everything, wait a little for the venue's word. What is held is left as it is."""
+        if self._is_held:
+            return
         try:
             async with asyncio.timeout(STOP_WAIT_S):
                 await self._say_goodbye()
@@ -160,13 +235,19 @@ class _Run:
             open_orders = sorted(self._engine.tracker.open)
             self._log.warning("stopped before all orders were closed", orders=open_orders, reason=repr(error))
         self._count_suppressed()
+        if self._checkpoints is not None:
+            await self._checkpoints.save_last()
 
     async def _say_goodbye(self) -> None:
+        was_mute = self._engine.is_mute
         try:
             self._engine.stop()
+            await self._flush()
+            if self._checkpoints is not None and self._has_begun and not was_mute:
+                # Now, before the last orders end: the next start tells the strategy how they did.
+                self._checkpoints.capture_last()
         except StrategyFailed as error:
             await self._fail(error)
-        await self._flush()
 
     async def _take_order_event(self, delivery: Delivery) -> None:
         event = delivery.payload
@@ -176,6 +257,8 @@ class _Run:
             except StrategyFailed as error:
                 await self._fail(error)
             await self._flush()
+            if self._checkpoints is not None and not self._is_busy():
+                self._checkpoints.happened()
 
     async def _fail(self, error: StrategyFailed) -> None:
         self._failed.set(1)
@@ -211,6 +294,8 @@ class _Run:
                 self._commands.inc()
         finally:
             self._flushing = False
+        if self._checkpoints is not None:
+            self._checkpoints.happened()
 
     async def _publish(self, command: OrderCommand | ReplayStepAnswered) -> None:
         await self._context.order_bus.publish(ORDERS_COMMANDS, command.account_id, command)
@@ -261,23 +346,9 @@ async def _define_instruments(context: ServiceContext, engine: StrategyEngine, r
                 missing.discard(defined.instrument.instrument_id)
 
 
-async def _subscribed_and_loaded(
-    stack: AsyncExitStack, context: ServiceContext, engine: StrategyEngine
-) -> Subscription:
-    """Order events from before the store is read on, so that no fill falls between the two."""
-    store = OrderStore(context.database, engine.tracker.account_id)
-    while True:
-        orders = await context.order_bus.subscribe(ORDERS_EVENTS)
-        try:
-            state = await load_state(store)
-        except DatabaseUnavailable as error:
-            await orders.close()
-            context.health.set_not_ready(str(error))
-            await context.database.wait_until_available()
-            continue
-        except BaseException:
-            await orders.close()
-            raise
-        stack.push_async_callback(orders.close)
-        engine.load(state.positions, state.orders, state.trade_ids)
-        return orders
+def _told(differences: list[str], policy: Policy) -> str:
+    """For the operator; empty when there is nothing to tell."""
+    if not differences:
+        return ""
+    more = f" (and {len(differences) - SHOWN} more)" if len(differences) > SHOWN else ""
+    return f"state and store disagree, policy {policy}: {'; '.join(differences[:SHOWN])}{more}"

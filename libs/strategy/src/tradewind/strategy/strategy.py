@@ -7,6 +7,8 @@ and in a backtest, because everything it can see or do goes through its context.
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from tradewind.model.identifiers import InstrumentId
 
 if TYPE_CHECKING:
@@ -22,10 +24,31 @@ class Strategy:
 
     A callback that raises stops the strategy: its orders are cancelled, and the operator sees the error.
     ``settings`` is what the service was given: annotate it with your own settings class.
+
+    With a ``State``, a struct whose fields all have defaults, ``state`` is saved while the strategy runs and comes back
+    after a stop or a crash. Raise ``state_version`` whenever its fields change.
     """
 
     context: "StrategyContext"
     settings: Any
+    State: type[msgspec.Struct] | None = None
+    state_version: int = 1
+    state: Any
+
+    def on_load(self, state: Any) -> None:
+        """Before ``on_start``: the saved state, or ``State()`` when there is none."""
+        self.state = state
+
+    def on_save(self) -> Any:
+        """The state to save; called between other callbacks, and often: do not compute much here."""
+        return self.state
+
+    def on_old_state(self, version: int, fields: dict[str, Any]) -> Any:
+        """Make a ``State`` of what an older ``state_version`` saved; None refuses it, and the policy decides."""
+        return None
+
+    def on_adopt(self) -> None:
+        """After ``on_start``, when positions and orders that the state does not explain are now this strategy's."""
 
     def on_start(self) -> None:
         """Once, when instruments, positions and open orders are known, before the first data."""

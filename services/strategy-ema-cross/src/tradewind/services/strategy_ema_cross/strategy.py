@@ -7,6 +7,8 @@ strategy is either long by ``size`` or flat. The averages are a signal, not a pr
 import math
 from decimal import Decimal
 
+import msgspec
+
 from tradewind.model.fixed_point import floor_to_increment, to_mantissa
 from tradewind.strategy import InstrumentId, OrderSide, OrderStatus, Quote, Strategy, StrategySettings, TimeInForce
 from tradewind.wire.events import OrderEvent
@@ -32,6 +34,22 @@ class EmaCrossSettings(StrategySettings, frozen=True, kw_only=True, forbid_unkno
     retry_s: float = 1.0
 
 
+class TrendState(msgspec.Struct, frozen=True, kw_only=True):
+    """One instrument's averages, the times of the first and last price in them by the data's clock, the last signal."""
+
+    fast: float
+    slow: float
+    first_ns: int
+    last_ns: int
+    is_up: bool | None
+
+
+class EmaCrossState(msgspec.Struct):
+    """What is saved: so a restart needs no warm-up, and keeps the side it was on."""
+
+    trends: dict[InstrumentId, TrendState] = {}
+
+
 class Trend:
     """Two averages of one instrument's mid price, weighted by time, so that bursts of quotes do not count more."""
 
@@ -42,10 +60,27 @@ class Trend:
         self._band = band_ppm / _MILLION
         self._fast = self._slow = 0.0
         self._first_ns = self._last_ns = 0
+        self._is_restored = False
         self.is_up: bool | None = None
+
+    def save(self) -> TrendState:
+        """The averages as they are."""
+        return TrendState(
+            fast=self._fast, slow=self._slow, first_ns=self._first_ns, last_ns=self._last_ns, is_up=self.is_up
+        )
+
+    def restore(self, state: TrendState) -> None:
+        """Go on from saved averages; by the time that has passed since then they count less."""
+        self._fast, self._slow, self.is_up = state.fast, state.slow, state.is_up
+        self._first_ns, self._last_ns, self._is_restored = state.first_ns, state.last_ns, True
 
     def update(self, mid: float, now_ns: int) -> bool | None:
         """Take a price; answers whether the trend is up, None while warming up or before the first crossing."""
+        if self._is_restored:
+            self._is_restored = False
+            # The data began again at an earlier time, as a replay does: those averages are of another day.
+            if now_ns < self._last_ns:
+                self._first_ns, self.is_up = 0, None
         if not self._first_ns:
             self._first_ns = self._last_ns = now_ns
             self._fast = self._slow = mid
@@ -67,6 +102,11 @@ class EmaCross(Strategy):
     """Long while the fast average is above the slow one, else flat."""
 
     settings: EmaCrossSettings
+    State = EmaCrossState
+    state: EmaCrossState
+
+    def on_save(self) -> EmaCrossState:
+        return EmaCrossState(trends={name: trend.save() for name, trend in self._trends.items()})
 
     def on_start(self) -> None:
         settings = self.settings
@@ -76,7 +116,10 @@ class EmaCross(Strategy):
         self._sizes: dict[InstrumentId, int] = {}
         self._not_before_ns: dict[InstrumentId, int] = {}
         for instrument_id, instrument in self.context.instruments.items():
-            self._trends[instrument_id] = Trend(settings.fast_s, settings.slow_s, settings.warm_up_s, settings.band_ppm)
+            trend = Trend(settings.fast_s, settings.slow_s, settings.warm_up_s, settings.band_ppm)
+            if (saved := self.state.trends.get(instrument_id)) is not None:
+                trend.restore(saved)
+            self._trends[instrument_id] = trend
             self._sizes[instrument_id] = to_mantissa(settings.size, instrument.size_precision)
             self._not_before_ns[instrument_id] = 0
 

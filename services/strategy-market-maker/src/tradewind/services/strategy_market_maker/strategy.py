@@ -8,7 +8,10 @@ more than was bought uses what the account holds: the strategy's own position is
 
 from decimal import Decimal
 
+import msgspec
+
 from tradewind.model.fixed_point import to_mantissa
+from tradewind.model.identifiers import ClientOrderId
 from tradewind.model.instruments import Instrument
 from tradewind.strategy import InstrumentId, Order, OrderSide, OrderStatus, Quote, Strategy, StrategySettings
 from tradewind.wire.events import OrderEvent
@@ -34,6 +37,23 @@ class MarketMakerSettings(StrategySettings, frozen=True, kw_only=True, forbid_un
     requote_ppm: int = 10
     min_life_s: float = 0.5
     refusal_pause_s: float = 2.0
+
+
+class SavedQuote(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of one instrument: the order that rests there, when it was placed, and when the next may be sent."""
+
+    instrument_id: InstrumentId
+    side: OrderSide
+    order_id: ClientOrderId | None
+    placed_ns: int
+    next_ns: int
+
+
+class MarketMakerState(msgspec.Struct):
+    """What is saved. The inventory is the position, which the platform keeps. ``time_ns`` is the clock of the data."""
+
+    quotes: list[SavedQuote] = []
+    time_ns: int = 0
 
 
 class QuotedSide:
@@ -72,6 +92,22 @@ class MarketMaker(Strategy):
     """One post-only bid and one post-only ask around the mid price."""
 
     settings: MarketMakerSettings
+    State = MarketMakerState
+    state: MarketMakerState
+
+    def on_save(self) -> MarketMakerState:
+        quotes = [
+            SavedQuote(
+                instrument_id=instrument_id,
+                side=side,
+                order_id=quoted_side.order.client_order_id if quoted_side.order is not None else None,
+                placed_ns=quoted_side.placed_ns,
+                next_ns=quoted_side.next_ns,
+            )
+            for instrument_id, quoted in self._quoted.items()
+            for side, quoted_side in quoted.sides.items()
+        ]
+        return MarketMakerState(quotes=quotes, time_ns=self.context.time_ns)
 
     def on_start(self) -> None:
         settings = self.settings
@@ -81,6 +117,21 @@ class MarketMaker(Strategy):
             instrument_id: QuotedInstrument(instrument, settings)
             for instrument_id, instrument in self.context.instruments.items()
         }
+        self._resumed_ns = self.state.time_ns
+        for saved in self.state.quotes:
+            if (quoted := self._quoted.get(saved.instrument_id)) is not None:
+                quoted_side = quoted.sides[saved.side]
+                quoted_side.order = self.context.order(saved.order_id) if saved.order_id else None
+                quoted_side.placed_ns, quoted_side.next_ns = saved.placed_ns, saved.next_ns
+
+    def on_adopt(self) -> None:
+        """What rests becomes the quote of its side; where there are two, one goes."""
+        for instrument_id, quoted in self._quoted.items():
+            for side in quoted.sides:
+                kept = self._live_order(instrument_id, side)
+                for order in self.context.open_orders(instrument_id, side):
+                    if order is not kept:
+                        self.context.cancel(order)
 
     def on_quote(self, quote: Quote) -> None:
         quoted = self._quoted[quote.instrument_id]
@@ -101,6 +152,8 @@ class MarketMaker(Strategy):
 
     def _requote(self, quote: Quote, quoted: QuotedInstrument) -> int:
         """Bring both sides to where they should be; answers when to look again if the touch stays as it is."""
+        if self._resumed_ns:
+            self._check_clock(quote.ts_event)
         position = self.context.position(quote.instrument_id).signed_size
         mid = (quote.bid_price + quote.ask_price) // 2
         shift = -mid * self.settings.skew_ppm * position // (_MILLION * quoted.max_position)
@@ -116,10 +169,26 @@ class MarketMaker(Strategy):
             self._keep(quote, quoted, OrderSide.SELL, ask if may_sell else None, tolerance),
         )
 
+    def _live_order(self, instrument_id: InstrumentId, side: OrderSide) -> Order | None:
+        """The quote of a side: what we placed, or what rests there from before a crash."""
+        quoted_side = self._quoted[instrument_id].sides[side]
+        if quoted_side.live_order() is None:
+            resting = self.context.open_orders(instrument_id, side)
+            quoted_side.order = next((order for order in resting if order.price is not None), None)
+        return quoted_side.order
+
+    def _check_clock(self, now_ns: int) -> None:
+        """Forget saved times when the data began again at an earlier one, as a replay does."""
+        if now_ns < self._resumed_ns:
+            for quoted in self._quoted.values():
+                for quoted_side in quoted.sides.values():
+                    quoted_side.placed_ns = quoted_side.next_ns = 0
+        self._resumed_ns = 0
+
     def _keep(self, quote: Quote, quoted: QuotedInstrument, side: OrderSide, wanted: int | None, tolerance: int) -> int:
         """Leave one side, cancel it, or place it at ``wanted`` (None: no quote); answers when to look again."""
         quoted_side, now_ns = quoted.sides[side], quote.ts_event
-        order = quoted_side.live_order()
+        order = self._live_order(quote.instrument_id, side)
         if order is None:
             if wanted is None:
                 return NEVER
@@ -136,7 +205,7 @@ class MarketMaker(Strategy):
         return now_ns + self._min_life_ns
 
     def _place(self, quote: Quote, quoted: QuotedInstrument, side: OrderSide, price: int) -> None:
-        other = quoted.sides[side.opposite].live_order()
+        other = self._live_order(quote.instrument_id, side.opposite)
         # In a fast market the other side's quote may be stale: trading with ourselves would only pay fees.
         if other is not None and other.price is not None and (other.price - price) * side.sign <= 0:
             return
