@@ -51,6 +51,7 @@ class Tables:
         self.books: dict[tuple[str, str, str], Row] = {}
         self.opening: dict[tuple[str, str], Row] = {}
         self.trading_states: dict[str, Row] = {}
+        self.reconciliations: list[Row] = []
         self.risk_counters: dict[tuple[str, str], Row] = {}
         self.risk_order_prices: dict[tuple[str, str], Row] = {}
         self.next_journal_id = 1
@@ -135,6 +136,7 @@ def commit_order_batch(
     for row in _json_rows(books):
         tables.books[row["account_id"], row["strategy_id"], row["currency"]] = row
     _write_risk(tables, account, risk)
+    _write_recovery(tables, account, recovery)
     _write_claims(tables, account, recovery)
     last = None
     for row in told:
@@ -161,6 +163,20 @@ def _write_risk(tables: Tables, account: str, text: str | None) -> None:
         tables.risk_order_prices[account, row["client_order_id"]] = {**row, "account_id": account}
     for name in given.get("ended_orders", ()):
         tables.risk_order_prices.pop((account, name), None)
+
+
+def _write_recovery(tables: Tables, account: str, text: str | None) -> None:
+    given: dict[str, list[Any]] = msgspec.json.decode(text) if text is not None else {}
+    for row in given.get("claims", ()):
+        if order := tables.orders.get((account, row["client_order_id"])):
+            order["strategy_id"] = row["strategy_id"]
+    for row in given.get("reconciliations", ()):
+        texts = {name: msgspec.json.encode(row[name]).decode() for name in ("differences", "details")}
+        tables.reconciliations.append({"account_id": account, "ts": row["ts"], **texts})
+
+
+def reconciliations(tables: Tables, _: Undo | None, account: str, limit: int) -> list[Row]:
+    return [row for row in reversed(tables.reconciliations) if row["account_id"] == account][:limit]
 
 
 def drop_ended_prices(tables: Tables, _: Undo | None, account: str, closed: list[str]) -> list[Row]:
@@ -306,6 +322,7 @@ _KNOWN: Final[tuple[tuple[tuple[str, ...], Handler], ...]] = (
     (("insert into opening_balances",), Handler("put_opening", put_opening)),
     (("min(ts)", "from opening_balances"), Handler("opened", opened)),
     (("select currency, amount from opening_balances",), Handler("opening", opening)),
+    (("from reconciliations where account_id",), Handler("reconciliations", reconciliations)),
     (("from risk_counters where account_id",), Handler("risk_counters", risk_counters)),
     (("delete from risk_order_prices", "using orders"), Handler("drop_ended_prices", drop_ended_prices)),
     (("from risk_order_prices where account_id",), Handler("risk_order_prices", risk_order_prices)),
