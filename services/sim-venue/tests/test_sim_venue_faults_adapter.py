@@ -439,6 +439,19 @@ async def test_a_refused_duplicate_does_not_make_the_living_order_a_namesake(des
     assert (await desk.status()).venue_order_id == "1"
 
 
+async def test_an_answer_about_another_order_is_no_answer(desk: Desk) -> None:
+    """The answer to the first question comes once more while the second one waits on the same connection."""
+    await desk.send("s-1-0")
+    await desk.send()
+    await desk.lie(
+        {"lie": "doubled_answer", "endpoints": ["query_order"], "times": 1, "ms": 300},
+        {"lie": "late_answer", "endpoints": ["query_order"], "nth": 2, "times": 1, "ms": 700},
+    )
+    assert (await desk.status("s-1-0")).venue_order_id == "1"
+    with pytest.raises(VenueUnavailable, match="another order, s-1-0"):
+        await desk.status()
+
+
 async def test_somebody_else_replaces_our_order_under_its_own_name(desk: Desk) -> None:
     """Cancel-replace at the venue's own page: two numbers, one name, and each is told of."""
     await desk.send()

@@ -29,6 +29,7 @@ MAX_DAYS: Final = 30
 """Further back it is cheaper to read the account's trades from its first one on."""
 INVALID_SYMBOL: Final = -1121
 NO_SUCH_ORDER: Final = -2013
+_MAY_BE_RENAMED: Final = frozenset({"CANCELED", "PENDING_CANCEL"})
 ORDER_WEIGHT: Final = 4
 OPEN_ORDERS_WEIGHT: Final = 80
 TRADES_WEIGHT: Final = 20
@@ -92,6 +93,13 @@ class AccountQueries:
         else:
             parameters["orderId"] = venue_order_id
         state = await self._rest.query("/api/v3/order", parameters, ORDER_WEIGHT, OrderState, signed=True)
+        asked_id = state.orderId if venue_order_id is None else int(venue_order_id)
+        # After a cancel the venue may show the order under the cancel's name.
+        renamed = venue_order_id is not None or state.status in _MAY_BE_RENAMED
+        if (state.symbol, state.orderId) != (instrument.symbol, asked_id) or not (
+            renamed or state.clientOrderId == client_order_id
+        ):
+            raise VenueUnavailable(f"the answer is about another order, {state.clientOrderId}; ask again")
         report = self._status(instrument, state)
         if report.client_order_id is None and venue_order_id is None:
             raise OrderNotFound(NO_SUCH_ORDER, f"the venue knows only the older order {state.orderId} of this name")
