@@ -75,7 +75,8 @@ def losses() -> Iterator[None]:
             raise
         # Nobody cancelled us: that is how the library ends those who wait on a connection that was closed.
         raise LinkLost("the connection to RabbitMQ was closed") from error
-    except (AMQPError, ChannelInvalidStateError, OSError, TimeoutError) as error:
+    except (AMQPError, ChannelInvalidStateError, OSError, TimeoutError, StopAsyncIteration) as error:
+        # The last one is what the library says of a connection that ends in its handshake: behind a proxy they do.
         raise LinkLost(f"the connection to RabbitMQ broke: {error!r}") from error
 
 
