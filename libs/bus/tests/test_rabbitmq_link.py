@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tradewind.bus.owned_tasks import OwnedTasks
-from tradewind.bus.rabbitmq_link import RabbitMQLink
+from tradewind.bus.rabbitmq_link import LinkLost, RabbitMQLink, losses
 from tradewind.bus.rabbitmq_settings import settings_from
 
 
@@ -31,3 +31,8 @@ async def test_a_connection_that_ends_in_its_handshake_is_a_lost_one(port: int) 
         await link.open()
     await link.close()
     await tasks.close()
+
+
+def test_the_library_s_word_for_a_connection_that_had_ended_before_its_first_frame_is_a_loss() -> None:
+    with pytest.raises(LinkLost), losses():
+        raise StopAsyncIteration
