@@ -43,7 +43,7 @@ def sent_before(commands: Iterable[SubmitOrder], strategy_id: StrategyId, run: i
     found = {
         command.client_order_id: command
         for command in commands
-        if command.strategy_id == strategy_id and 0 < _run_of(command.client_order_id, strategy_id) < run
+        if command.strategy_id == strategy_id and 0 < _number_of(command.client_order_id, strategy_id)[0] < run
     }
     return list(found.values())
 
@@ -61,13 +61,14 @@ def examine(
 
     Without ``uses_checkpoint`` it is as if there were none.
     """
-    on_their_way = _on_their_way(picture, sent)
+    on_their_way: list[Order] = []
     problem = ""
     try:
         checkpoint, state = _readable(strategy, account_id, picture) if uses_checkpoint else (None, None)
     except CheckpointUnreadable as error:
         checkpoint, state, problem = None, None, str(error)
     if checkpoint is not None:
+        on_their_way = _on_their_way(checkpoint, picture, sent)
         expected = _expected(checkpoint, picture, on_their_way, instruments)
         differences, unexplained = _compare(expected, picture, instruments)
     else:
@@ -87,6 +88,7 @@ def apply(findings: Findings, engine: StrategyEngine) -> None:
     picture = findings.picture
     if findings.checkpoint is not None and findings.state is not None:
         known = {order.client_order_id for order in (*picture.orders, *picture.closed, *findings.sent)}
+        known.update(event.client_order_id for event in picture.events)
         orders = [order for order in findings.checkpoint.orders if order.event_count or order.client_order_id in known]
         checkpoint = msgspec.structs.replace(findings.checkpoint, orders=orders)
         engine.resume(checkpoint, findings.state, findings.sent, picture.events)
@@ -119,10 +121,18 @@ def _readable(
     return checkpoint, state_of(checkpoint, strategy)
 
 
-def _on_their_way(picture: StrategyPicture, sent: Iterable[SubmitOrder]) -> list[Order]:
+def _on_their_way(checkpoint: Checkpoint, picture: StrategyPicture, sent: Iterable[SubmitOrder]) -> list[Order]:
+    """Published, and not in the store yet: made after the checkpoint, or in it without a single event."""
     known = {order.client_order_id for order in (*picture.orders, *picture.closed)}
     known.update(event.client_order_id for event in picture.events)
-    return [order_of(command) for command in sent if command.client_order_id not in known]
+    unheard = {order.client_order_id for order in checkpoint.orders if not order.event_count}
+    last = (checkpoint.run, checkpoint.intents)
+    return [
+        order_of(command)
+        for command in sent
+        if command.client_order_id not in known
+        and (command.client_order_id in unheard or _number_of(command.client_order_id, checkpoint.strategy_id) > last)
+    ]
 
 
 def _expected(
@@ -182,7 +192,7 @@ def _size(signed_size: int, instrument: Instrument | None) -> str:
     return f"{signed_size} units" if instrument is None else f"{instrument.decimal_size(signed_size):f}"
 
 
-def _run_of(client_order_id: ClientOrderId, strategy_id: StrategyId) -> int:
-    """The run that an id was made in; 0: it is not of this strategy's making."""
+def _number_of(client_order_id: ClientOrderId, strategy_id: StrategyId) -> tuple[int, int]:
+    """Run and number of an intent; zeros: the id is not of this strategy's making."""
     run, _, number = client_order_id.removeprefix(f"{strategy_id}-").partition("-")
-    return int(run) if run.isdecimal() and number.isdecimal() else 0
+    return (int(run), int(number)) if run.isdecimal() and number.isdecimal() else (0, 0)

@@ -162,6 +162,8 @@ class _Run:
         """Close everything; the strategy is not called meanwhile, and begins with a new state afterwards."""
         engine, flattening = self._engine, Flattening(self._engine)
         engine.is_mute = True
+        # Also for orders that nobody has heard of yet: they come before this command.
+        await self._cancel_all(REASON)
         while (waiting := flattening.step(time.time_ns())) is not None:
             self._context.health.set_not_ready(f"{_told(findings.differences, Policy.FLATTEN)}: {waiting}")
             await self._flush()
