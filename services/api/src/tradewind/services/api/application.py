@@ -9,7 +9,14 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from tradewind.services.api import routes_commands, routes_kill, routes_market, routes_orders, routes_system
+from tradewind.services.api import (
+    routes_commands,
+    routes_kill,
+    routes_market,
+    routes_operators,
+    routes_orders,
+    routes_system,
+)
 from tradewind.services.api.access import Access
 from tradewind.services.api.order_entry import OrderRefused
 from tradewind.services.api.queries import BadCursor
@@ -34,7 +41,7 @@ def build_application(access: Access, version: str) -> FastAPI:
     )
     app.state.access = access
     api = APIRouter(prefix=PREFIX)
-    for routes in (routes_system, routes_market, routes_orders, routes_commands, routes_kill):
+    for routes in (routes_system, routes_market, routes_orders, routes_commands, routes_kill, routes_operators):
         api.include_router(routes.router)
     api.add_api_websocket_route("/stream", _stream)
     app.include_router(api)

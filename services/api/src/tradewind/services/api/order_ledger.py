@@ -112,6 +112,7 @@ def _take(order: Order, event: OrderEvent) -> None:
     order.status = event.status
     order.event_count = event.sequence
     order.ts_last = event.ts_init
+    order.strategy_id = event.strategy_id  # an order of EXTERNAL may be claimed
     if isinstance(event, OrderFilled):
         order.filled_size = event.filled_size
     if isinstance(event, OrderFilled | OrderAccepted):

@@ -25,6 +25,7 @@ from tradewind.store.equity import EquityPoint, EquityRepository
 from tradewind.store.instruments import InstrumentRepository
 from tradewind.store.kill_switches import KillStep, KillSwitch, KillSwitchRepository
 from tradewind.store.order_store import order_from_row
+from tradewind.store.recovery_rows import ReconciliationRepository, ReconciliationRow
 from tradewind.store.trading_states import StoredTradingState, TradingStateRepository
 from tradewind.wire.encoding import decode
 from tradewind.wire.events import OrderEvent
@@ -135,6 +136,12 @@ class StoreQueries:
         """Every scope that was ever given a state."""
         async with self._turn():
             return list((await TradingStateRepository(self._database).all()).values())
+
+    async def reconciliation(self) -> ReconciliationRow | None:
+        """The last comparison of the venue's balances with the books that said something new."""
+        async with self._turn():
+            rows = await ReconciliationRepository(self._database).newest(self._account_id)
+        return rows[0] if rows else None
 
     async def kill_switches(self) -> list[KillSwitch]:
         """The engaged ones, then the last released."""
