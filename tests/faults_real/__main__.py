@@ -129,6 +129,10 @@ def _report(console: Console, options: Options, outcome: Outcome) -> None:
     console.print(
         f"orders here: {len(store.orders)} ({_listed(statuses)}); at the venue: {len(venue.orders)}", markup=False
     )
+    refused = collections.Counter(
+        (order.reason or "").partition(":")[0] for order in store.orders if order.status in ("DENIED", "REJECTED")
+    )
+    console.print(f"denied or rejected: {_listed(refused)}", markup=False)
     console.print(f"fills here: {len(store.fills)}; trades at the venue: {len(venue.trades)}", markup=False)
     console.print(f"starts: {_listed(collections.Counter(outcome.starts))}", markup=False)
     for name, ends in outcome.own_ends.items():
