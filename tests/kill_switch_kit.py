@@ -31,6 +31,7 @@ from tradewind.services.execution import service as execution
 from tradewind.services.execution.settings import Settings as ExecutionSettings
 from tradewind.services.risk import service as risk
 from tradewind.services.risk.settings import Settings as RiskSettings
+from tradewind.services.sim_venue.faults.script_reading import script_path
 from tradewind.services.sim_venue.server import SimVenue
 from tradewind.services.sim_venue.settings import Settings as VenueSettings
 from tradewind.store.database import Database
@@ -342,6 +343,13 @@ class Desk:
     async def lies(self, *rules: dict[str, Any]) -> None:
         address = f"{self.platform.venue_rest_url}/sim/v1/faults"
         async with self.http.put(address, json={"seed": 1, "rules": list(rules)}) as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def lies_like(self, script: str) -> None:
+        """A script that comes with the venue."""
+        headers = {"Content-Type": "application/toml"}
+        address = f"{self.platform.venue_rest_url}/sim/v1/faults"
+        async with self.http.put(address, data=script_path(script).read_bytes(), headers=headers) as answer:
             assert answer.status == 200, await answer.text()
 
     async def is_honest(self) -> None:

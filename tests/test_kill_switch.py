@@ -19,6 +19,7 @@ from tradewind.runtime.killing import Killing
 from tradewind.runtime.platform_api import PlatformApi, Refused
 from tradewind.store.audit import AuditRepository
 from tradewind.store.database import Database
+from tradewind.store.postgres_server import PostgresServer
 from tradewind.store.trading_states import TradingStateRepository
 
 K, BUY, SELL = KillStage, OrderSide.BUY, OrderSide.SELL
@@ -234,6 +235,76 @@ async def test_a_fill_that_races_the_cancel_is_closed_too(desk: Desk, lie: str) 
     assert await desk.positions() == {}
     assert [state for _, state in desk.venue_orders("kill-")] == ["FILLED"]
     assert desk.resting() == []
+
+
+LIES: dict[str, list[dict[str, Any]]] = {
+    "views lag": [{"lie": "stale_view", "ms": 400}],
+    "closing orders are late": [{"lie": "late_request", "endpoints": ["new_order"], "ms": 50}],
+    "closing orders are executed without an answer": [
+        {"lie": "stuck_request", "endpoints": ["new_order"], "ms": 50, "times": 2}
+    ],
+    "closing orders are lost": [{"lie": "lost_request", "endpoints": ["new_order"], "times": 1}],
+    "closing orders get a 5xx and are executed": [{"lie": "error_after", "endpoints": ["new_order"], "times": 2}],
+    "cancels are lost": [{"lie": "lost_request", "endpoints": ["cancel_order"], "times": 1}],
+    "cancels are executed and cut": [{"lie": "cut_after", "endpoints": ["cancel_order"]}],
+    "everything is throttled for a while": [{"lie": "throttled", "times": 6}],
+    "the stream tells nothing": [{"lie": "missing_event", "on": "private"}],
+    "the stream tells everything twice and late": [
+        {"lie": "doubled_event", "on": "private", "ms": 200, "copies": 3},
+        {"lie": "late_event", "on": "private", "ms": 300},
+    ],
+}
+
+
+@pytest.mark.parametrize("lies", LIES.values(), ids=LIES.keys())
+async def test_whatever_the_venue_does_each_book_is_closed_once(desk: Desk, lies: list[dict[str, Any]]) -> None:
+    await desk.hold("alpha", BUY, "0.2")
+    await desk.hold("beta", SELL, "0.1")
+    await desk.rest_order("alpha-1-1")
+    await desk.rest_order("beta-1-1")
+    await desk.lies(*lies)
+    await desk.engage("firm", flatten=True)
+    await is_flat(desk)
+    assert await desk.positions() == {}
+    assert [state for _, state in desk.venue_orders("kill-")] == ["FILLED", "FILLED"]
+    assert desk.resting() == []
+
+
+@pytest.mark.parametrize("script", ["rude", "storm"])
+async def test_under_a_whole_script_of_lies_it_comes_to_flat_when_they_end(desk: Desk, script: str) -> None:
+    await desk.hold("alpha", BUY, "0.2")
+    await desk.hold("beta", SELL, "0.1")
+    await desk.rest_order("alpha-1-1")
+    await desk.lies_like(script)
+    await desk.engage("firm", flatten=True)
+    await desk.comes_to(K.CANCELING)
+    await until(lambda: has_lied(desk, 5))
+    await desk.is_honest()
+    await is_flat(desk)
+    assert await desk.positions() == {}
+    assert sum(state == "FILLED" for _, state in desk.venue_orders("kill-")) == 2
+    assert desk.resting() == []
+
+
+async def has_lied(desk: Desk, times: int) -> bool:
+    return desk.venue.faults.told().total() >= times
+
+
+async def test_the_database_may_go_away_in_the_middle(
+    own_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Database(own_server.dsn) as database, desk_of(database, tmp_path / "venue", monkeypatch) as desk:
+        await desk.hold("alpha", BUY, "0.2")
+        await desk.rest_order("alpha-1-1")
+        await desk.lies({"lie": "late_answer", "endpoints": ["new_order"], "client_order_id": "kill-", "ms": 300})
+        await desk.engage("firm", flatten=True)
+        await until(lambda: sent(desk))
+        await asyncio.to_thread(own_server.stop)
+        await asyncio.to_thread(own_server.start)
+        await is_flat(desk)
+        assert await desk.positions() == {}
+        assert [state for _, state in desk.venue_orders("kill-")] == ["FILLED"]
+        assert desk.resting() == []
 
 
 async def test_it_works_without_the_private_stream(desk: Desk) -> None:

@@ -33,7 +33,7 @@ from tradewind.runtime.service import ServiceContext
 from tradewind.services.execution.order_path import OrderPath
 from tradewind.services.execution.reconciling import Reconciler
 from tradewind.store.kill_switches import KillSwitchRepository
-from tradewind.venue.adapter import OrderNotFound, VenueError
+from tradewind.venue.adapter import OrderNotFound, RateLimited, VenueError
 from tradewind.venue.reports import MassStatus, OrderStatusReport
 from tradewind.wire.commands import CancelAllOrders, ProveFlat, SubmitOrder
 from tradewind.wire.events import FlatnessReported
@@ -43,6 +43,8 @@ from tradewind.wire.topics import ACCOUNT_EVENTS
 _MOST_SWITCHES: Final = 100
 _ASK_AGAIN_S: Final = 5.0
 """While orders of the scope are still to end, the costly mass status is asked for this often at most."""
+_LOOK_AGAIN_S: Final = 2.0
+"""And this often at most, while only the venue can bring the switch on: a mass status has its weight in rate limits."""
 _ATTEMPTS_READ: Final = 20
 _FREE_ATTEMPTS: Final = 3
 _LONGEST_PAUSE_S: Final = 30.0
@@ -56,7 +58,11 @@ class _Progress:
 
     def __init__(self) -> None:
         self.asked_at = float("-inf")
-        self.stage = KillStage.CANCELING
+        self.last: FlatnessReported | None = None
+        self.flatten = False
+        self.held: tuple[tuple[str, str, int], ...] = ()
+        self.rest_until = float("-inf")
+        """Until then nothing that the venue could say would bring the switch on, as long as ``held`` stays."""
         self.quiet_since: float | None = None
         self.attempts: dict[tuple[str, str], int] = {}
         self.tried_at = float("-inf")
@@ -104,8 +110,6 @@ class FlatProver:
                 command = self._wanted.pop(next(iter(self._wanted)))
                 report = await self._step(command)
                 if report is not None:
-                    if command.kill_id in self._progress:
-                        self._progress[command.kill_id].stage = report.stage
                     await self._bus.publish(ACCOUNT_EVENTS, self._engine.account_id, report)
 
     async def _step(self, command: ProveFlat) -> FlatnessReported | None:
@@ -117,13 +121,24 @@ class FlatProver:
         if not cover.is_halted(self._engine.risk):
             return self._report(command, KillStage.CANCELING, "the halt has not reached the order path yet")
         progress = self._progress.setdefault(command.kill_id, _Progress())
+        if command.flatten != progress.flatten:
+            progress.flatten, progress.rest_until = command.flatten, float("-inf")
+        report = await self._take_step(command, cover, progress)
+        progress.last = report
+        progress.held = self._held(cover)
+        return report
+
+    async def _take_step(self, command: ProveFlat, cover: Cover, progress: _Progress) -> FlatnessReported:
         await self._cancel_all(command)
         resting = cover.unfinished(self._engine.orders.values())
         if resting and time.monotonic() - progress.asked_at < _ASK_AGAIN_S:
             progress.quiet_since = None
             return self._report(command, KillStage.CANCELING, _named(resting), open_orders=len(resting))
+        waits = not resting and time.monotonic() < progress.rest_until and self._held(cover) == progress.held
+        if waits and progress.last is not None:
+            return self._again(command, progress.last)
         asked_at, asked_ns = time.monotonic(), time.time_ns()
-        progress.asked_at = asked_at
+        progress.asked_at, progress.rest_until = asked_at, float("-inf")
         try:
             status = await self._reconciler.reconcile()
         except VenueError as error:
@@ -151,16 +166,20 @@ class FlatProver:
             progress.quiet_since = None
             if books.orders:
                 await self._close(books.orders, progress)
+            else:
+                progress.rest_until = asked_at + _LOOK_AGAIN_S
             reason = books.reason or f"closing {', '.join(books.open[:_NAMED])}"
             return self._report(command, KillStage.FLATTENING, reason, books)
         now = time.monotonic()
         if progress.quiet_since is None:
             progress.quiet_since = now
         wait_s = self._path.client.visibility_delay_s
-        if asked_at - progress.quiet_since < wait_s:
+        if asked_at < progress.quiet_since + wait_s:
+            progress.rest_until = progress.quiet_since + wait_s
             reason = f"a snapshot later than the venue's visibility delay of {wait_s:g} s is awaited"
             return self._report(command, KillStage.VERIFYING, reason, books)
-        if difference := self._difference(command, cover, status):
+        if difference := self._difference(cover, status):
+            progress.rest_until = asked_at + _LOOK_AGAIN_S
             return self._report(command, KillStage.VERIFYING, difference, books)
         return self._report(command, KillStage.FLAT, "", books, status=status, ts_snapshot=asked_ns)
 
@@ -210,15 +229,31 @@ class FlatProver:
         return name
 
     def _unanswered(self, command: ProveFlat, cover: Cover, progress: _Progress, error: VenueError) -> FlatnessReported:
-        """A failed query is not flat."""
+        """A failed query is not flat, and costs the venue's patience all the same."""
+        pause_s, reason = _LOOK_AGAIN_S, f"the venue did not answer: {error}"
+        if isinstance(error, RateLimited):
+            pause_s = min(max(error.retry_after_s, _LOOK_AGAIN_S), _LONGEST_PAUSE_S)
+            reason = "the venue did not answer: its rate limit is used up for a while"
+        progress.rest_until = time.monotonic() + pause_s
         resting = cover.unfinished(self._engine.orders.values())
-        stage = progress.stage
+        stage = KillStage.VERIFYING if progress.last is None else progress.last.stage
         if resting:
             progress.quiet_since = None
             stage = KillStage.CANCELING
         elif stage is KillStage.FLAT:
             stage = KillStage.VERIFYING
-        return self._report(command, stage, f"the venue did not answer: {error}", open_orders=len(resting))
+        return self._report(command, stage, reason, open_orders=len(resting))
+
+    def _held(self, cover: Cover) -> tuple[tuple[str, str, int], ...]:
+        held = cover.holdings(self._engine.ledger.positions.values())
+        return tuple((one.strategy_id, one.instrument_id, one.signed_size) for one in held)
+
+    def _again(self, command: ProveFlat, last: FlatnessReported) -> FlatnessReported:
+        """The last finding, as the answer to another question."""
+        now_ns = time.time_ns()
+        return msgspec.structs.replace(
+            last, event_id=self._event_ids(), causation_id=command.event_id, ts_event=now_ns, ts_init=now_ns
+        )
 
     # -- closing -----------------------------------------------------------------------------------------------------
 
@@ -278,7 +313,7 @@ class FlatProver:
 
     # -- proving -----------------------------------------------------------------------------------------------------
 
-    def _difference(self, command: ProveFlat, cover: Cover, status: MassStatus) -> str:
+    def _difference(self, cover: Cover, status: MassStatus) -> str:
         """What the snapshot says against our books; empty when it agrees. Others may trade beside a narrower scope."""
         missing = [order for order, _ in self._engine.incomplete.items() if self._is_covered(order, cover)]
         if missing:
