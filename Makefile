@@ -50,7 +50,7 @@ check: .venv/.dev ## Formatting, lint, strict types, import layers
 bench: .venv/.dev ## Measure, as ratios against a peer or a bare limit in the same run (CAPTURE=file for the replay part)
 	@$(BIN)/python -m tests.bench $(if $(CAPTURE),--capture $(CAPTURE),) $(ARGS)
 
-include docker/docker.mk k8s/k8s.mk tests/faults_real/faults.mk
+include docker/docker.mk k8s/k8s.mk tests/faults/faults.mk tests/faults_real/faults.mk
 
 .PHONY: format
 format: .venv/.dev ## Format and mend what a machine can mend

@@ -68,7 +68,10 @@ def _mutations(options: argparse.Namespace) -> int:
     names = options.names or list(MUTATIONS)
     table = Table("deliberate bug", "caught after", "by")
     missed = []
-    with multiprocessing.get_context("spawn").Pool(options.workers or os.cpu_count() or 1) as pool, _progress() as progress:
+    with (
+        multiprocessing.get_context("spawn").Pool(options.workers or os.cpu_count() or 1) as pool,
+        _progress() as progress,
+    ):
         bar = progress.add_task("mutations", total=len(names))
         for caught in pool.imap(hunt_from, [(name, options.seed, options.schedules) for name in names]):
             progress.advance(bar)

@@ -1,4 +1,4 @@
-"""The simulated adapter: what ``ExecutionClient`` promises, over the venue of this process, with every lie a venue tells.
+"""The simulated adapter: what ``ExecutionClient`` promises, over a venue in memory, with the lies that venues tell.
 
 Real: the reading of the venue's words (``binance.translation``, ``binance.messages``, ``UserStream``). Simulated: the
 way there and back. A request takes effect when it arrives, whatever has become of its sender by then; the private
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from faults.sim_venue import ACCOUNT, SYMBOLS
 from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, Venue, VenueOrderId, symbol_of
 from tradewind.model.instruments import Instrument
 from tradewind.services.sim_venue.amounts import amount_text, parse_amount
@@ -48,8 +49,6 @@ from tradewind.venue.reports import (
     StreamInterrupted,
     StreamResumed,
 )
-
-from faults.sim_venue import ACCOUNT, SYMBOLS
 
 if TYPE_CHECKING:
     from faults.processes import Process
@@ -178,7 +177,7 @@ class SimulatedClient:
         signed_ns = world.scheduler.now_ns
         there_s, back_s = world.delay_s(0.001, 0.03), world.delay_s(0.001, 0.03)
         if kind == "executed_late":
-            there_s = world.magnitude(fault, 0.6, RECEIVE_WINDOW_S + 0.1)
+            there_s = world.magnitude(fault, 1.15, RECEIVE_WINDOW_S + 0.02)
         elif kind == "answer_late":
             back_s = world.magnitude(fault, 0.3, 0.95)
 
@@ -286,7 +285,7 @@ class SimulatedClient:
         fault = world.fault("venue.query", process)
         kind = fault.fault if fault else ""
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        if kind == "unavailable":
+        if kind == "unavailable" or world.scheduler.now_ns < self._venue.queries_away_until_ns:
             await asyncio.sleep(world.magnitude(fault, 0.0, 1.0))
             raise VenueUnavailable("the venue does not answer; try again later")
         lag_ns = int(world.magnitude(fault, 0.05, MOST_LAG_S) * 1e9) if kind == "lags" else 0

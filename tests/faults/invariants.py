@@ -143,7 +143,15 @@ class Invariants:
         ready = [process.name for process in world.processes if process.ready]
         if len(ready) != 1 or not all(process.alive for process in world.processes):
             found.append(f"ready: {ready}, alive: {[p.name for p in world.processes if p.alive]}")
-        return [*found, *self._orders(), *self._fills(), *self._balances(), *self._intents(), *self._published(), *self._refusals()]
+        return [
+            *found,
+            *self._orders(),
+            *self._fills(),
+            *self._balances(),
+            *self._intents(),
+            *self._published(),
+            *self._refusals(),
+        ]
 
     def check_end(self, *, settled: bool) -> None:
         """The last look."""

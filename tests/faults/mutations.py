@@ -15,14 +15,14 @@ import pytest
 from faults.exploring import outcomes
 from faults.schedule import Schedule
 from faults.world import Outcome, simulation
+from tradewind.execution.absences import Absences
 from tradewind.execution.command_planning import CommandPlanner
 from tradewind.execution.plans import Plan
 from tradewind.execution.report_planning import ReportPlanner
-from tradewind.model.enums import Outcome as Known
 from tradewind.model.orders import Order
+from tradewind.services.execution.asking import Asker
 from tradewind.services.execution.order_path import OrderPath
 from tradewind.services.execution.outbox import Outbox
-from tradewind.services.execution.resolving import Resolver
 from tradewind.services.execution.session import Session
 from tradewind.store.order_store import OrderStore
 from tradewind.venue.adapter import NewOrder, OrderNotFound, OutcomeUnknown, VenueError
@@ -95,7 +95,7 @@ def guess_rejected(patch: pytest.MonkeyPatch) -> None:
     async def give_up(self: OrderPath, client_order_id: Any, reason: str) -> None:
         await self.take_not_sent(client_order_id, reason)
 
-    patch.setattr(OrderPath, "_take_unknown", give_up)
+    patch.setattr(OrderPath, "take_unknown", give_up)
 
 
 def forget_known_commands(patch: pytest.MonkeyPatch) -> None:
@@ -126,10 +126,8 @@ def skip_the_outbox(patch: pytest.MonkeyPatch) -> None:
 def trust_one_absence(patch: pytest.MonkeyPatch) -> None:
     """An order that one query does not show is taken for never sent."""
 
-    async def never_there(self: Resolver, order: Order, *_: Any) -> None:
-        await self._path.take_not_sent(order.client_order_id, "not found")
-
-    patch.setattr(Resolver, "_not_found", never_there)
+    patch.setattr(Absences, "missed", lambda *_: True)
+    patch.setattr(Absences, "next_look_s", lambda *_: 0.0)
 
 
 def ignore_the_send_deadline(patch: pytest.MonkeyPatch) -> None:
@@ -148,25 +146,20 @@ def drop_working_orders(patch: pytest.MonkeyPatch) -> None:
 
 def take_a_failed_query_for_absence(patch: pytest.MonkeyPatch) -> None:
     """A query without an answer is read as: the order is not there."""
-    ask = Resolver._ask
+    ask = Asker.ask
 
-    async def ask_and_believe(self: Resolver, order: Order) -> None:
+    async def ask_and_believe(self: Asker, order: Order) -> None:
         try:
             await ask(self, order)
         except VenueError:
             await self._path.take_not_sent(order.client_order_id, "no answer")
 
-    patch.setattr(Resolver, "_ask", ask_and_believe)
+    patch.setattr(Asker, "ask", ask_and_believe)
 
 
-def forget_the_unknown_in_risk(patch: pytest.MonkeyPatch) -> None:
-    """An order whose outcome is unknown reserves nothing."""
-    at_risk = Order.at_risk_size.fget  # type: ignore[attr-defined]
-
-    def hopeful(self: Order) -> int:
-        return 0 if self.outcome is Known.UNKNOWN else int(at_risk(self))
-
-    patch.setattr(Order, "at_risk_size", property(hopeful))
+def reserve_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Risk counts what is held, and not what rests or is on its way."""
+    patch.setattr(Order, "at_risk_size", property(lambda _: 0))
 
 
 def commit_the_bus_first(patch: pytest.MonkeyPatch) -> None:
@@ -185,9 +178,9 @@ def take_an_unknown_cancel_for_done(patch: pytest.MonkeyPatch) -> None:
     """A cancel that the venue does not know the order of means that the order was cancelled."""
     cancel_at_venue = OrderPath.cancel_at_venue
 
-    async def surely_cancelled(self: OrderPath, instrument_id: Any, client_order_id: Any) -> Any:
+    async def surely_cancelled(self: OrderPath, instrument_id: Any, client_order_id: Any, *more: Any) -> Any:
         try:
-            return await cancel_at_venue(self, instrument_id, client_order_id)
+            return await cancel_at_venue(self, instrument_id, client_order_id, *more)
         except OrderNotFound:
             order = self.engine.orders[client_order_id]
             order.restore()
@@ -222,7 +215,7 @@ MUTATIONS: Final[dict[str, Switch]] = {
         ignore_the_send_deadline,
         drop_working_orders,
         take_a_failed_query_for_absence,
-        forget_the_unknown_in_risk,
+        reserve_nothing,
         commit_the_bus_first,
         take_an_unknown_cancel_for_done,
     )

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from faults.client import ACCOUNT_ID, INSTRUMENTS
+from faults.client import INSTRUMENTS
 from faults.oracle import Limits, StoreEvent, StoreRecord, VenueOrder, VenueRecord, VenueTrade
 from faults.oracle_readers import _store_fill, _store_order, amount
 from faults.sim_venue import ACCOUNT, DEPOSITS, SYMBOLS

@@ -27,7 +27,9 @@ FAULTS: Final[dict[str, tuple[str, ...]]] = {
     "bus.receive": ("redelivered", "slow", "crash_after"),
     "bus.commit": ("lost", "crash_before", "crash_after"),
     "step": ("crash", "freeze", "crash_all"),
-    "moment": ("halt", "cancel_all", "database_away", "stream_broken", "skew", "rest_lags", "external_order"),
+    "moment": (
+        "halt", "cancel_all", "database_away", "stream_broken", "skew", "rest_lags", "queries_away", "external_order",
+    ),
 }  # fmt: skip
 """Place: what can happen there. ``step`` counts steps of processes, ``moment`` tenths of a second."""
 _USUAL: Final[dict[str, int]] = {
@@ -37,7 +39,7 @@ _USUAL: Final[dict[str, int]] = {
 """About how often a place is passed in a schedule: later occurrences are seldom drawn."""
 _WEIGHTS: Final[dict[str, int]] = {
     "db.commit": 20, "db.write": 6, "db.read": 3, "venue.submit": 22, "venue.cancel": 8, "venue.query": 7,
-    "venue.event": 10, "bus.publish": 5, "bus.receive": 4, "bus.commit": 4, "step": 10, "moment": 8,
+    "venue.event": 10, "bus.publish": 5, "bus.receive": 4, "bus.commit": 4, "step": 10, "moment": 10,
 }  # fmt: skip
 
 

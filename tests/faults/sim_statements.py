@@ -59,9 +59,15 @@ class Tables:
 
 def _put(table: dict[Any, Row], key: Any, row: Row, undo: Undo | None) -> None:
     if undo is not None:
-        before = table.get(key)
-        undo.append(lambda: table.__setitem__(key, before) if before is not None else table.pop(key, None))
+        undo.append(functools.partial(_put_back, table, key, table.get(key)))
     table[key] = row
+
+
+def _put_back(table: dict[Any, Row], key: Any, before: Row | None) -> None:
+    if before is None:
+        table.pop(key, None)
+    else:
+        table[key] = before
 
 
 # -- leases ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ Events of the private stream leave with their delay; what a lie does to them is 
 """
 
 import copy
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from tradewind.services.sim_venue.accounts import Balances, Holding
@@ -50,15 +49,9 @@ class SimulatedMarket(FlowMarket):
     """The real market over the native engine, moved by hand."""
 
     def __init__(self, world: "World", symbol: str) -> None:
-        exchange_fill: Callable[[int, int, int], None] = lambda *fill: world.venue.exchange.on_fill(*fill)
-        super().__init__(
-            KNOWN[symbol],
-            ScriptedFlow(),
-            lambda *_: None,
-            exchange_fill,
-            start_ms=world.venue_ms(),  # type: ignore[arg-type]
-        )
-        self.flow: ScriptedFlow = self._generator  # type: ignore[assignment]
+        flow: Any = ScriptedFlow()
+        super().__init__(KNOWN[symbol], flow, _publish_nothing, world.venue_fill, start_ms=world.venue_ms())
+        self.flow: ScriptedFlow = flow
         self.engine: MatchingEngine = self._engine
         self.center = KNOWN[symbol].start_price
         self.step = self.center // 2_000
@@ -94,6 +87,7 @@ class SimulatedVenue:
         self.holdings: dict[str, list[tuple[int, Holding]]] = {}
         self.clients: list[SimulatedClient] = []
         self.lag_ns = 0
+        self.queries_away_until_ns = 0
         self.placed: list[tuple[int, int, str]] = []
         """(time, order id, client order id) of every order that was ever taken."""
         self._steps = 0
@@ -209,6 +203,10 @@ class SimulatedVenue:
         """Every private stream ends, and none begins for a while."""
         for client in list(self.clients):
             client.lose_stream(seconds)
+
+
+def _publish_nothing(_kind: str, _event: bytes) -> None:
+    """Nobody listens to public events."""
 
 
 def _at(versions: list[tuple[int, Any]], then_ns: int) -> Any:

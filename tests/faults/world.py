@@ -1,7 +1,7 @@
 """One schedule's world: everything put together, the faults that happen in it, and its story.
 
-Phases: the faults' (``FAULTS_S``), then everything that was broken is mended, then at most ``SETTLE_S`` until nothing is
-in doubt. Invariants are checked at each change of the venue and of the store, and at the end.
+Phases: the faults' (``FAULTS_S``), then everything that was broken is mended, then at most ``SETTLE_S`` until nothing
+is in doubt. Invariants are checked at each change of the venue and of the store, and at the end.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import dataclasses
 import gc
 import hashlib
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -22,7 +23,7 @@ from faults.schedule import Choice, Schedule
 from faults.sim_bus import Broker
 from faults.sim_database import Server
 from faults.sim_venue import SimulatedVenue
-from faults.virtual_time import NS, Livelock, ProcessLoop, Scheduler, mixed, patched_clock
+from faults.virtual_time import NS, Livelock, ProcessLoop, Scheduler, groups_in_order, mixed, patched_clock
 from faults.workload import Workload
 from tradewind.services.execution import service
 from tradewind.services.execution.settings import Settings
@@ -40,7 +41,7 @@ SETTINGS: Final = Settings(
     lease_duration_s=2.0,
     lease_grace_s=0.5,
     send_margin_s=0.5,
-    inflight_check_s=0.8,
+    inflight_check_s=0.3,
     reconcile_every_s=4.0,
 )
 StoryLine = tuple[float, str, str, dict[str, Any] | None]
@@ -94,6 +95,10 @@ class World:
     def venue_ms(self) -> int:
         """The venue's clock."""
         return self.scheduler.now_ns // 1_000_000 + self.skew_ms
+
+    def venue_fill(self, order_id: int, price: int, size: int) -> None:
+        """A market's word that a resting order traded."""
+        self.venue.exchange.on_fill(order_id, price, size)
 
     def fault(self, place: str, process: Process | None) -> Choice | None:
         """The fault that is chosen for this passing of a place."""
@@ -180,7 +185,7 @@ class World:
         self.faults_on = False
         self.tell("world", "from here on nothing fails")
         self.server.come_back()
-        self.venue.lag_ns = 0
+        self.venue.lag_ns = self.venue.queries_away_until_ns = 0
         self.skew_ms = 0
         for process in self.processes:
             process.thaw()
@@ -237,6 +242,8 @@ class World:
             self.venue.break_streams(self.magnitude(choice, 0.1, 3.0))
         elif choice.fault == "skew":
             self.skew_ms = int(self.magnitude(choice, -900, 900))
+        elif choice.fault == "queries_away":
+            self.venue.queries_away_until_ns = self.scheduler.now_ns + int(self.magnitude(choice, 0.5, 4.0) * NS)
         elif choice.fault == "rest_lags":
             self.venue.lag_ns = int(self.magnitude(choice, 0.05, 0.75) * NS)
         else:
@@ -249,12 +256,17 @@ def simulation() -> Iterator[None]:
     patch = pytest.MonkeyPatch()
     patch.setattr(service, "venue_limits", no_venue_limits)
     patch.setattr(service, "execution_client_of", client_of_this_process)
+    groups_in_order(patch)
     gc.disable()
     hook = sys.unraisablehook
     # The coroutines of processes that died complain when they are let go: nobody waits for their clean-up.
     sys.unraisablehook = lambda _: None
     try:
-        yield
+        with warnings.catch_warnings():
+            # So do those that never began.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            yield
+            gc.collect()
     finally:
         gc.collect()
         sys.unraisablehook = hook
