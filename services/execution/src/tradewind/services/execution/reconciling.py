@@ -2,7 +2,8 @@
 
 Owner: one session; its start, each return of the private stream and a timer run it, one pass at a time. A pass takes a
 mass status, applies its orders and fills, asks for every order of ours that it does not show, and compares balances.
-The same reports again change nothing and say nothing. A failed query is not "flat": the pass raises and concludes nothing.
+The same reports again change nothing and say nothing. A failed query is not "flat": the pass raises and concludes
+nothing.
 
 Balances are compared, never set right: a difference that two passes in a row agree on is kept as a row of
 ``reconciliations`` and told as an event and a metric, until it is gone or another one.

@@ -20,6 +20,7 @@ async def run(context: ServiceContext) -> None:
     account_id = AccountId(f"{context.platform.venue}-{context.platform.account}")
     event_ids = EventIds()
     carried = Carried()
+    leases_lost = context.metrics.counter("leases_lost", "Leases that were taken over or too short to send under")
     async with venue_limits(context, for_orders=True) as limits:
         while True:
             client = execution_client_of(context.platform, limits, context.settings.send_margin_s)
@@ -29,6 +30,8 @@ async def run(context: ServiceContext) -> None:
                 await session.run()
             except* _BEGIN_AGAIN as group:
                 away = group.subgroup((LeaseLost, StoreConflict)) is None
+                if group.subgroup(LeaseLost) is not None:
+                    leases_lost.inc()
                 reason = str(_first(group))
                 context.log.warning("order path begins again", reason=reason)
                 context.health.set_not_ready(reason)
