@@ -20,6 +20,8 @@ from tradewind.model.orders import Order
 from tradewind.model.positions import Position
 from tradewind.wire.commands import ProveFlat, SubmitOrder
 
+CLOSING_PREFIX: Final = "kill-"
+"""Begins the name of every order that closes a book."""
 _BOOK_DIGITS: Final = 10
 _NO_STRATEGY: Final = StrategyId("")
 _NO_INSTRUMENT: Final = InstrumentId("")
@@ -64,7 +66,7 @@ def cover_of(command: ProveFlat) -> Cover:
 def attempt_name(kill_id: int, position: Position, attempt: int) -> ClientOrderId:
     """The order of the ``attempt``-th try of a switch to close a book; 36 characters at most."""
     book = hashlib.sha256(f"{position.strategy_id}\0{position.instrument_id}".encode()).hexdigest()[:_BOOK_DIGITS]
-    return ClientOrderId(f"kill-{kill_id}-{book}-{attempt}")
+    return ClientOrderId(f"{CLOSING_PREFIX}{kill_id}-{book}-{attempt}")
 
 
 def closing_side(position: Position) -> OrderSide:

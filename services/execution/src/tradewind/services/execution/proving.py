@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from tradewind.execution.flattening import (
+    CLOSING_PREFIX,
     Cover,
     attempt_name,
     book_text,
@@ -133,7 +134,7 @@ class FlatProver:
         resting = cover.unfinished(self._engine.orders.values())
         if resting and time.monotonic() - progress.asked_at < _ASK_AGAIN_S:
             progress.quiet_since = None
-            return self._report(command, KillStage.CANCELING, _named(resting), open_orders=len(resting))
+            return self._report(command, _stage_of(resting), _named(resting), open_orders=len(resting))
         waits = not resting and time.monotonic() < progress.rest_until and self._held(cover) == progress.held
         if waits and progress.last is not None:
             return self._again(command, progress.last)
@@ -148,7 +149,8 @@ class FlatProver:
         if resting or only_there:
             progress.quiet_since = None
             reason = _named(resting) if resting else f"the venue still shows {', '.join(only_there[:_NAMED])}"
-            return self._report(command, KillStage.CANCELING, reason, open_orders=max(len(resting), len(only_there)))
+            open_orders = max(len(resting), len(only_there))
+            return self._report(command, _stage_of(resting), reason, open_orders=open_orders)
         return await self._close_or_prove(command, cover, progress, status, asked_at, asked_ns)
 
     async def _close_or_prove(
@@ -239,7 +241,7 @@ class FlatProver:
         stage = KillStage.VERIFYING if progress.last is None else progress.last.stage
         if resting:
             progress.quiet_since = None
-            stage = KillStage.CANCELING
+            stage = _stage_of(resting)
         elif stage is KillStage.FLAT:
             stage = KillStage.VERIFYING
         return self._report(command, stage, reason, open_orders=len(resting))
@@ -372,6 +374,12 @@ class FlatProver:
 
 def _key(position: Position) -> tuple[str, str]:
     return position.strategy_id, position.instrument_id
+
+
+def _stage_of(resting: Sequence[Order]) -> KillStage:
+    """What is waited for: the end of orders that were there, or of our own that close books."""
+    closing = resting and all(order.client_order_id.startswith(CLOSING_PREFIX) for order in resting)
+    return KillStage.FLATTENING if closing else KillStage.CANCELING
 
 
 def _named(orders: Sequence[Order]) -> str:
