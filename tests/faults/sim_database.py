@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from faults.sim_statements import WRITES, Row, Tables, Undo, handler_of
+from faults.sim_statements import WRITES, Later, Row, Tables, handler_of
 from tradewind.store.database import Database, DatabaseUnavailable, translated_errors
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Connection:
     def __init__(self, server: Server, process: "Process") -> None:
         self._server = server
         self._process = process
-        self._undo: Undo | None = None
+        self._later: Later | None = None
         self._answer: asyncio.Future[list[Row]] | None = None
         self.lost = False
         process.connections[self] = None
@@ -82,10 +82,8 @@ class Connection:
         self.roll_back()
 
     def roll_back(self) -> None:
-        """Undo what the open transaction did, if there is one."""
-        undo, self._undo = self._undo, None
-        for put_back in reversed(undo or []):
-            put_back()
+        """Forget what the open transaction would have written, if there is one."""
+        self._later = None
         self._server.unlock(self)
 
     # -- what the repositories use ---------------------------------------------------------------------------------
@@ -118,11 +116,13 @@ class Connection:
         await self._round_trip("db.write", self._commit)
 
     def _begin(self) -> list[Row]:
-        self._undo = []
+        self._later = []
         return []
 
     def _commit(self) -> list[Row]:
-        self._undo = None
+        later, self._later = self._later, None
+        for put in later or ():
+            put()
         self._server.unlock(self)
         return []
 
@@ -134,7 +134,7 @@ class Connection:
             place = "db.read"
 
         def effect() -> list[Row]:
-            rows = handler.run(self._server.tables, self._undo, *arguments)
+            rows = handler.run(self._server.tables, self._later, *arguments)
             self._server.world.invariants.statement(handler.name, self._process, arguments, rows)
             return rows
 

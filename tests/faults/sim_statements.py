@@ -16,7 +16,7 @@ from tradewind.model.order_status import CLOSED
 from tradewind.store.order_store import LEASE_LOST_SQLSTATE
 
 Row = dict[str, Any]
-Undo = list[Callable[[], None]]
+Later = list[Callable[[], object]]
 
 _ORDER_COLUMNS: Final = (
     "account_id", "client_order_id", "command_id", "strategy_id", "instrument_id", "side", "order_type",
@@ -57,48 +57,45 @@ class Tables:
         self.next_journal_id = 1
 
 
-def _put(table: dict[Any, Row], key: Any, row: Row, undo: Undo | None) -> None:
-    if undo is not None:
-        undo.append(functools.partial(_put_back, table, key, table.get(key)))
-    table[key] = row
-
-
-def _put_back(table: dict[Any, Row], key: Any, before: Row | None) -> None:
-    if before is None:
-        table.pop(key, None)
+def _put(table: dict[Any, Row], key: Any, row: Row, later: Later | None) -> None:
+    """Write a row: now, or when its transaction commits; before that nobody else sees it."""
+    if later is None:
+        table[key] = row
     else:
-        table[key] = before
+        later.append(functools.partial(table.__setitem__, key, row))
 
 
 # -- leases ----------------------------------------------------------------------------------------------------------
 
 
-def acquire(tables: Tables, undo: Undo | None, name: str, holder: str, duration_s: float, grace_s: float) -> list[Row]:
+def acquire(
+    tables: Tables, later: Later | None, name: str, holder: str, duration_s: float, grace_s: float
+) -> list[Row]:
     now, held = tables.now_ns(), tables.leases.get(name)
     if held is not None and held["expires_at"] + int(grace_s * NS) >= now:
         return []
     epoch = held["epoch"] + 1 if held else 1
     row = {"name": name, "holder": holder, "epoch": epoch, "expires_at": now + int(duration_s * NS)}
-    _put(tables.leases, name, row, undo)
+    _put(tables.leases, name, row, later)
     return [{"epoch": epoch}]
 
 
-def renew(tables: Tables, undo: Undo | None, name: str, holder: str, epoch: int, duration_s: float) -> list[Row]:
+def renew(tables: Tables, later: Later | None, name: str, holder: str, epoch: int, duration_s: float) -> list[Row]:
     held = tables.leases.get(name)
     if held is None or (held["holder"], held["epoch"]) != (holder, epoch):
         return []
-    _put(tables.leases, name, {**held, "expires_at": tables.now_ns() + int(duration_s * NS)}, undo)
+    _put(tables.leases, name, {**held, "expires_at": tables.now_ns() + int(duration_s * NS)}, later)
     return [{"epoch": epoch}]
 
 
-def release(tables: Tables, undo: Undo | None, name: str, holder: str, epoch: int) -> list[Row]:
+def release(tables: Tables, later: Later | None, name: str, holder: str, epoch: int) -> list[Row]:
     held = tables.leases.get(name)
     if held is not None and (held["holder"], held["epoch"]) == (holder, epoch):
-        _put(tables.leases, name, {**held, "expires_at": _NEVER_NS}, undo)
+        _put(tables.leases, name, {**held, "expires_at": _NEVER_NS}, later)
     return []
 
 
-def read_lease(tables: Tables, _: Undo | None, name: str) -> list[Row]:
+def read_lease(tables: Tables, _: Later | None, name: str) -> list[Row]:
     held = tables.leases.get(name)
     return [{**held, "expires_at": str(held["expires_at"])}] if held else []
 
@@ -108,7 +105,7 @@ def read_lease(tables: Tables, _: Undo | None, name: str) -> list[Row]:
 
 def commit_order_batch(
     tables: Tables,
-    undo: Undo | None,
+    later: Later | None,
     lease: str,
     epoch: int,
     account: str,
@@ -181,11 +178,11 @@ def _write_recovery(tables: Tables, account: str, text: str | None) -> None:
         tables.reconciliations.append({"account_id": account, "ts": row["ts"], **texts})
 
 
-def reconciliations(tables: Tables, _: Undo | None, account: str, limit: int) -> list[Row]:
+def reconciliations(tables: Tables, _: Later | None, account: str, limit: int) -> list[Row]:
     return [row for row in reversed(tables.reconciliations) if row["account_id"] == account][:limit]
 
 
-def drop_ended_prices(tables: Tables, _: Undo | None, account: str, closed: list[str]) -> list[Row]:
+def drop_ended_prices(tables: Tables, _: Later | None, account: str, closed: list[str]) -> list[Row]:
     for key in list(tables.risk_order_prices):
         order = tables.orders.get(key)
         if key[0] == account and order and order["status"] in closed and order["outcome"] != "UNKNOWN":
@@ -193,15 +190,15 @@ def drop_ended_prices(tables: Tables, _: Undo | None, account: str, closed: list
     return []
 
 
-def risk_counters(tables: Tables, _: Undo | None, account: str) -> list[Row]:
+def risk_counters(tables: Tables, _: Later | None, account: str) -> list[Row]:
     return [dict(row) for row in tables.risk_counters.values() if row["account_id"] == account]
 
 
-def risk_order_prices(tables: Tables, _: Undo | None, account: str) -> list[Row]:
+def risk_order_prices(tables: Tables, _: Later | None, account: str) -> list[Row]:
     return [dict(row) for row in tables.risk_order_prices.values() if row["account_id"] == account]
 
 
-def sent_orders(tables: Tables, _: Undo | None, account: str, since_ns: int) -> list[Row]:
+def sent_orders(tables: Tables, _: Later | None, account: str, since_ns: int) -> list[Row]:
     rows = [
         row
         for row in tables.orders.values()
@@ -228,7 +225,7 @@ def _refuse_known(tables: Tables, account: str, fresh: list[Row], filled: list[R
             raise _postgres_error("23505", f"duplicate key value violates unique constraint: {twice[0]}")
 
 
-def unfinished(tables: Tables, _: Undo | None, account: str, __: Any) -> list[Row]:
+def unfinished(tables: Tables, _: Later | None, account: str, __: Any) -> list[Row]:
     rows = [
         row
         for row in tables.orders.values()
@@ -237,11 +234,11 @@ def unfinished(tables: Tables, _: Undo | None, account: str, __: Any) -> list[Ro
     return sorted(map(dict, rows), key=lambda row: (row["ts_init"], row["client_order_id"]))
 
 
-def orders_by_id(tables: Tables, _: Undo | None, account: str, ids: list[str]) -> list[Row]:
+def orders_by_id(tables: Tables, _: Later | None, account: str, ids: list[str]) -> list[Row]:
     return [dict(tables.orders[account, name]) for name in sorted(set(ids)) if (account, name) in tables.orders]
 
 
-def order_by_venue_id(tables: Tables, _: Undo | None, account: str, instrument: str, venue_id: str) -> list[Row]:
+def order_by_venue_id(tables: Tables, _: Later | None, account: str, instrument: str, venue_id: str) -> list[Row]:
     wanted = (account, instrument, venue_id)
     return [
         dict(row)
@@ -250,62 +247,67 @@ def order_by_venue_id(tables: Tables, _: Undo | None, account: str, instrument: 
     ]
 
 
-def positions(tables: Tables, _: Undo | None, account: str) -> list[Row]:
+def positions(tables: Tables, _: Later | None, account: str) -> list[Row]:
     return [dict(row) for row in tables.positions.values() if row["account_id"] == account]
 
 
-def books(tables: Tables, _: Undo | None, account: str) -> list[Row]:
+def books(tables: Tables, _: Later | None, account: str) -> list[Row]:
     return [dict(row) for row in tables.books.values() if row["account_id"] == account]
 
 
-def known_trade_ids(tables: Tables, _: Undo | None, account: str, ids: list[str]) -> list[Row]:
+def known_trade_ids(tables: Tables, _: Later | None, account: str, ids: list[str]) -> list[Row]:
     wanted = set(ids)
     return [{"trade_id": key[2]} for key in tables.fills if key[0] == account and key[2] in wanted]
 
 
-def recent_trade_ids(tables: Tables, _: Undo | None, account: str, limit: int) -> list[Row]:
+def recent_trade_ids(tables: Tables, _: Later | None, account: str, limit: int) -> list[Row]:
     rows = [row for row in tables.fills.values() if row["account_id"] == account]
     rows.sort(key=lambda row: (-row["ts_event"], row["trade_id"]))
     return [{"trade_id": row["trade_id"]} for row in rows[:limit]]
 
 
-def last_fill(tables: Tables, _: Undo | None, account: str) -> list[Row]:
+def last_fill(tables: Tables, _: Later | None, account: str) -> list[Row]:
     times = [row["ts_event"] for row in tables.fills.values() if row["account_id"] == account]
     return [{"ts": max(times, default=None)}]
 
 
-def put_opening(tables: Tables, undo: Undo | None, account: str, currency: str, amount: Decimal, ts: int) -> list[Row]:
-    if (account, currency) not in tables.opening:
-        row = {"account_id": account, "currency": currency, "amount": amount, "ts": ts}
-        _put(tables.opening, (account, currency), row, undo)
+def put_opening(
+    tables: Tables, later: Later | None, account: str, currency: str, amount: Decimal, ts: int
+) -> list[Row]:
+    row = {"account_id": account, "currency": currency, "amount": amount, "ts": ts}
+    put = functools.partial(tables.opening.setdefault, (account, currency), row)
+    if later is None:
+        put()
+    else:
+        later.append(put)
     return []
 
 
-def opening(tables: Tables, _: Undo | None, account: str) -> list[Row]:
+def opening(tables: Tables, _: Later | None, account: str) -> list[Row]:
     return [dict(row) for row in tables.opening.values() if row["account_id"] == account]
 
 
-def opened(tables: Tables, _: Undo | None, account: str) -> list[Row]:
+def opened(tables: Tables, _: Later | None, account: str) -> list[Row]:
     times = [row["ts"] for row in tables.opening.values() if row["account_id"] == account]
     return [{"ts": min(times, default=None)}]
 
 
-def unpublished(tables: Tables, _: Undo | None, account: str, limit: int) -> list[Row]:
+def unpublished(tables: Tables, _: Later | None, account: str, limit: int) -> list[Row]:
     through = tables.published.get(account, 0)
     rows = [row for row in tables.journal if row["account_id"] == account and row["id"] > through]
     return rows[:limit]
 
 
-def mark_published(tables: Tables, undo: Undo | None, account: str, through: int) -> list[Row]:
+def mark_published(tables: Tables, later: Later | None, account: str, through: int) -> list[Row]:
     tables.published[account] = max(tables.published.get(account, 0), through)
     return []
 
 
-def trading_states(tables: Tables, _: Undo | None) -> list[Row]:
+def trading_states(tables: Tables, _: Later | None) -> list[Row]:
     return [dict(row) for _, row in sorted(tables.trading_states.items())]
 
 
-def nothing(tables: Tables, _: Undo | None, *arguments: Any) -> list[Row]:
+def nothing(tables: Tables, _: Later | None, *arguments: Any) -> list[Row]:
     return []
 
 
