@@ -1,8 +1,9 @@
 """``tradewind kill`` as a person uses it, where the platform is away, refuses or says odd things."""
 
+import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -11,9 +12,12 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
+from tradewind.runtime import killing
 from tradewind.runtime.commands import kill
 from tradewind.runtime.platform_api import NoAnswer, PlatformApi, Refused
 from tradewind.runtime.refusals import StartRefused
+from tradewind.wire.commands import EngageKillSwitch
+from tradewind.wire.topics import RISK_COMMANDS, Plane, Topic
 
 WHY = ["--why", "odd fills", "--actor", "anna"]
 
@@ -178,3 +182,30 @@ def test_nobody_and_somebody_else_are_told_apart(api: Api) -> None:
         PlatformApi("http://127.0.0.1:1").get("/kill-switches", list[int])
     with pytest.raises(StartRefused, match="is no address"):
         PlatformApi("file:///etc/passwd")
+
+
+def test_without_the_api_it_goes_to_the_broker_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[EngageKillSwitch] = []
+
+    class Broker:
+        async def publish(self, topic: Topic, key: str, command: EngageKillSwitch) -> None:
+            assert (topic, key) == (RISK_COMMANDS, "firm")
+            taken.append(command)
+
+    @contextlib.asynccontextmanager
+    async def brokers(*_: Any) -> AsyncIterator[Any]:
+        yield {Plane.ORDERS: Broker()}, []
+
+    monkeypatch.setattr(killing, "open_buses", brokers)
+    shown = run("http://127.0.0.1:1", "engage", "firm", "--flatten", "--yes", "--past-api", *WHY)
+    assert (shown.exit_code, "The broker has it" in shown.output) == (0, True)
+    [command] = taken
+    assert (command.scope, command.flatten, command.why, command.actor) == ("firm", True, "odd fills", "anna")
+
+
+def test_what_may_be_done_without_the_api_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRADEWIND_BUS_URL", raising=False)
+    away = run("http://127.0.0.1:1", "engage", "firm", "--yes", *WHY)
+    assert "--past-api" in str(away.exception)
+    inside = run("http://127.0.0.1:1", "engage", "firm", "--yes", "--past-api", *WHY)
+    assert "memory://" in str(inside.exception)

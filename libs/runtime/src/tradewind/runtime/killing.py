@@ -3,6 +3,7 @@
 Everything printed came from outside and goes through ``shown``: a reason cannot write on the terminal by itself.
 """
 
+import asyncio
 import getpass
 import time
 from collections.abc import Callable
@@ -10,8 +11,15 @@ from typing import Final
 
 import msgspec
 
+from tradewind.runtime import loop
 from tradewind.runtime.platform_api import NoAnswer, PlatformApi
+from tradewind.runtime.refusals import StartRefused
+from tradewind.runtime.settings import PlatformSettings, load_settings
+from tradewind.runtime.topics.brokers import open_buses
 from tradewind.runtime.topics.plain_text import shown, shown_time
+from tradewind.wire.commands import EngageKillSwitch
+from tradewind.wire.messages import EventIds
+from tradewind.wire.topics import RISK_COMMANDS, Plane
 
 DONE: Final = 0
 NOT_DONE: Final = 1
@@ -53,6 +61,35 @@ class Step(msgspec.Struct):
     ts_event: str
 
 
+def hand_over(scope: str, *, flatten: bool, why: str, actor: str) -> None:
+    """Give the command to the broker of TRADEWIND_BUS_URL (or TRADEWIND_ORDERS_URL), past the api service.
+
+    Raises:
+        StartRefused: the bus is memory://, or the broker does not take it.
+    """
+    event_id, now_ns = EventIds()(), time.time_ns()
+    command = EngageKillSwitch(
+        event_id=event_id,
+        correlation_id=event_id,
+        causation_id="",
+        ts_event=now_ns,
+        ts_init=now_ns,
+        scope=scope,
+        flatten=flatten,
+        actor=actor or getpass.getuser(),
+        why=why,
+    )
+    try:
+        loop.run(_publish(load_settings(PlatformSettings), command))
+    except OSError as error:
+        raise StartRefused(f"the broker did not take it ({shown(str(error))}); halt at the venue itself") from error
+
+
+async def _publish(platform: PlatformSettings, command: EngageKillSwitch) -> None:
+    async with open_buses(platform, {Plane.ORDERS}) as (buses, _), asyncio.timeout(_PATIENCE_S):
+        await buses[Plane.ORDERS].publish(RISK_COMMANDS, command.scope, command)
+
+
 class Killing:
     """The three commands against one address. ``say`` takes a line for the person."""
 
@@ -68,7 +105,10 @@ class Killing:
         """
         known = self._steps_known(scope)
         body = {"scope": scope, "flatten": flatten, "why": why, "actor": actor or getpass.getuser()}
-        self._api.post("/kill-switches", body)
+        try:
+            self._api.post("/kill-switches", body)
+        except NoAnswer as error:
+            raise NoAnswer(f"{error}; or go past it with --past-api") from error
         self._say(f"The kill switch of {shown(scope)} is on its way.")
         return self._follow(scope, known, wait_s) if wait_s else DONE
 

@@ -120,7 +120,7 @@ TRAFFIC: Final = (
     TopicTraffic(
         RISK_COMMANDS,
         "Asks for trading states and kill switches.",
-        {"api": (SetTradingState, EngageKillSwitch, ReleaseKillSwitch)},
+        {"api": (SetTradingState, EngageKillSwitch, ReleaseKillSwitch), OPERATOR: (EngageKillSwitch,)},
         ("risk",),
     ),
     TopicTraffic(

@@ -45,6 +45,9 @@ def engage(
     actor: Actor = "",
     yes: Yes = False,
     wait_s: Annotated[float, typer.Option("--wait", min=0, help="Seconds to watch it come to FLAT; 0: do not.")] = 300,
+    past_api: Annotated[
+        bool, typer.Option("--past-api", help="Hand it to the broker itself: for when the api service is away.")
+    ] = False,
     url: Url = _URL,
 ) -> None:
     """Engage the kill switch of a scope and show its stages until it is FLAT.
@@ -56,13 +59,20 @@ def engage(
     Examples:
       tradewind kill engage firm --why "fills look wrong"
       tradewind kill engage account:BINANCE-main --flatten --why "leaving the market" --yes
+      TRADEWIND_BUS_URL=kafka://127.0.0.1:9092 tradewind kill engage firm --why "page is dead" --past-api
     """
     # Imported late, here and below: every process of a service loads all commands.
-    from tradewind.runtime.killing import Killing
+    from tradewind.runtime.killing import Killing, hand_over
 
     asked = f"Halt {scope}, cancel everything that rests in it{' and CLOSE its positions at the market' * flatten}?"
     if not yes and not typer.confirm(asked):
         raise typer.Exit(1)
+    if past_api:
+        hand_over(scope, flatten=flatten, why=why, actor=actor)
+        typer.echo(
+            "The broker has it. Look at `tradewind kill status` when the api service is back, and at risk's log."
+        )
+        return
     raise typer.Exit(Killing(url, typer.echo).engage(scope, flatten=flatten, why=why, actor=actor, wait_s=wait_s))
 
 
