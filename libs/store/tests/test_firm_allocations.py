@@ -3,7 +3,9 @@ add up to more than the limit."""
 
 import asyncio
 import random
+import sys
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,8 @@ from tradewind.store.leases import Lease, LeaseRepository
 from tradewind.store.order_store import LeaseLost
 
 LIMIT = Decimal(1_000)
+NOTHING = Decimal(0)
+WORKER = Path(__file__).with_name("firm_share_worker.py")
 A, B = AccountId("V-a"), AccountId("V-b")
 
 
@@ -74,6 +78,22 @@ async def test_at_no_time_do_the_shares_exceed_the_limit(database: Database) -> 
     assert watcher.result() > 10
     state = await FirmAllocations(database, "firm").state()
     assert {one.account_id: one.share for one in state.shares} == believed
+
+
+async def test_nor_do_they_when_every_account_is_a_process(database: Database) -> None:
+    firm = FirmAllocations(database, "firm")
+    await firm.set_limit(LIMIT)
+    commands = [[sys.executable, str(WORKER), database.dsn, f"V-{number}", str(number)] for number in range(4)]
+    workers = [await asyncio.create_subprocess_exec(*command) for command in commands]
+    ends = asyncio.gather(*(worker.wait() for worker in workers))
+    most = NOTHING
+    while not ends.done():
+        state = await firm.state()
+        assert state.free >= 0
+        most = max(most, LIMIT - state.free)
+        await asyncio.sleep(0)
+    assert await ends == [0, 0, 0, 0]
+    assert most > LIMIT / 2, "they must have come near the limit to prove anything"
 
 
 async def _work(database: Database, account_id: AccountId, believed: dict[AccountId, Decimal], seed: int) -> None:
