@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from checkpoint_events import initialized
 from checkpointed_strategy import Diarist, Diary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.model.identifiers import AccountId, TradeId
-from tradewind.model.order_status import OrderStatus
 from tradewind.model.orders import Order
 from tradewind.model.positions import Position
 from tradewind.store.checkpoints import MAX_EVENTS, StoredCheckpoint, StrategyPicture
@@ -31,23 +31,9 @@ from tradewind.strategy.saved_state import (
 )
 from tradewind.strategy.testing import ACCOUNT, BTC, STRATEGY, T0, accepted, canceled, drain, engine, filled, quote
 from tradewind.wire.commands import SubmitOrder
-from tradewind.wire.events import OrderEvent, OrderFilled, OrderInitialized
+from tradewind.wire.events import OrderEvent, OrderFilled
 
 STEPS = ("quote", "take", "fill", "cancel", "deliver", "deliver", "save")
-
-
-def initialized(order: Order) -> OrderInitialized:
-    event = accepted(order)
-    head = {name: getattr(event, name) for name in event.__struct_fields__ if name != "venue_order_id"}
-    head["status"] = OrderStatus.INITIALIZED
-    return OrderInitialized(
-        **head,
-        side=order.side,
-        order_type=order.order_type,
-        time_in_force=order.time_in_force,
-        size=order.size,
-        price=order.price,
-    )
 
 
 @dataclasses.dataclass
