@@ -9,6 +9,7 @@ from tradewind.model.enums import OrderSide, TimeInForce
 from tradewind.services.strategy_ema_cross.service import SERVICE
 from tradewind.services.strategy_ema_cross.strategy import EmaCross, EmaCrossSettings, Trend
 from tradewind.strategy.engine import StrategyEngine, StrategyFailed
+from tradewind.strategy.saved_state import decode_checkpoint, state_of
 from tradewind.strategy.testing import BTC, SECOND, T0, denied, engine, feed, filled, quote
 
 MID = 6_000_000
@@ -106,3 +107,29 @@ def test_settings_that_make_no_sense_stop_the_strategy_with_words() -> None:
 def test_the_service_is_complete() -> None:
     assert SERVICE.name == "strategy-ema-cross"
     assert SERVICE.settings is EmaCrossSettings
+
+
+def crashed_and_back(made: StrategyEngine, **settings: Any) -> StrategyEngine:
+    """A new process that goes on from the checkpoint of now."""
+    checkpoint = decode_checkpoint(made.capture().stored)
+    back = engine(EmaCross(), settings=EmaCrossSettings(**settings), run=2)
+    back.resume(checkpoint, state_of(checkpoint, back.strategy), [], [])
+    return back
+
+
+def test_after_a_crash_it_goes_on_without_a_warm_up() -> None:
+    made = started()
+    (buy,) = play(made, UP)
+    back = crashed_and_back(made)
+    assert back.context.position(BTC).signed_size == buy.size
+    later = len(UP) * 0.25
+    assert play(back, (UP[-1], UP[-1] + 100), start_s=later) == []
+    (sell,) = play(back, tuple(UP[-1] - offset for offset in UP), start_s=later + 1)
+    assert (sell.side, sell.size) == (OrderSide.SELL, buy.size)
+
+
+def test_saved_averages_of_a_later_time_are_forgotten() -> None:
+    made = started()
+    play(made, UP, start_s=3_600)
+    back = crashed_and_back(made)
+    assert play(back, DOWN[:4]) == [], "the replay began again: it warms up first"

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from tradewind.model.enums import OrderSide
 from tradewind.services.strategy_market_maker.service import SERVICE
 from tradewind.services.strategy_market_maker.strategy import MarketMaker, MarketMakerSettings
+from tradewind.strategy.commanding import order_of
 from tradewind.strategy.engine import StrategyEngine, StrategyFailed
-from tradewind.strategy.testing import BTC, SECOND, T0, accepted, canceled, denied, engine, feed, filled, quote
+from tradewind.strategy.saved_state import decode_checkpoint, state_of
+from tradewind.strategy.testing import BTC, SECOND, T0, accepted, canceled, denied, drain, engine, feed, filled, quote
 from tradewind.wire.commands import CancelOrder, SubmitOrder
 
 BID, ASK = 6_000_000, 6_000_001
@@ -170,3 +172,44 @@ def _check_promises(made: StrategyEngine) -> None:
     assert len(asks) <= 1
     assert not (bids and asks) or bids[0] < asks[0]
     assert abs(made.context.position(BTC).signed_size) <= 5_000
+
+
+def crashed_and_back(made: StrategyEngine, **options: Any) -> StrategyEngine:
+    """A new process that goes on from the checkpoint of now."""
+    checkpoint = decode_checkpoint(made.capture().stored)
+    back = engine(MarketMaker(), settings=MarketMakerSettings(**options), run=2)
+    back.resume(checkpoint, state_of(checkpoint, back.strategy), [], [])
+    return back
+
+
+def test_after_a_crash_its_quotes_are_still_its_quotes() -> None:
+    made = started()
+    show(made, BID, ASK, 0)
+    orders = accept_all(made)
+    back = crashed_and_back(made)
+    assert show(back, BID, ASK, 0.2) == []
+    (cancel,) = show(back, BID - 5_000, ASK - 5_000 + 4_995, 1)
+    assert isinstance(cancel, CancelOrder)
+    assert cancel.client_order_id == orders[OrderSide.BUY].client_order_id
+
+
+def test_a_quote_that_was_sent_after_the_checkpoint_is_not_sent_again() -> None:
+    made = started()
+    before = made.capture()
+    bid, ask = show(made, BID, ASK, 0)
+    checkpoint = decode_checkpoint(before.stored)
+    back = engine(MarketMaker(), settings=MarketMakerSettings(), run=2)
+    back.resume(checkpoint, state_of(checkpoint, back.strategy), [order_of(bid), order_of(ask)], [])
+    assert show(back, BID, ASK, 1) == []
+
+
+def test_adopting_keeps_one_quote_per_side() -> None:
+    made = started()
+    first, second = ([order_of(command) for command in show(started(), BID - off, ASK, 0)] for off in (0, 10))
+    for number, order in enumerate((*first, *second)):
+        order.client_order_id = f"test-one-0-{number}"
+        made.tracker.add(order)
+    made.adopt()
+    commands = drain(made)
+    assert [type(command) for command in commands] == [CancelOrder, CancelOrder]
+    assert {command.client_order_id for command in commands} == {"test-one-0-2", "test-one-0-3"}
