@@ -90,3 +90,11 @@ async def test_it_says_once_that_redis_went_and_once_that_it_came(
     assert link.available
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert caplog.records[0].getMessage().endswith("; we do without")
+
+
+async def test_what_uvloop_says_of_a_connection_that_was_reset_is_an_absence(link: RedisLink) -> None:
+    async def call() -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    assert await link.attempt(call) is None
+    assert not link.available

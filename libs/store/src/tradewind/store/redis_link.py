@@ -16,6 +16,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 _log: Final = logging.getLogger(__name__)
+# uvloop says RuntimeError when it is told to write to a connection that was reset, and the driver passes that on.
+_AWAY: Final = (RedisError, OSError, RuntimeError)
 
 
 class RedisLink:
@@ -69,7 +71,7 @@ class RedisLink:
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await call()
-        except (RedisError, OSError) as error:
+        except _AWAY as error:
             self._note_failure(error)
             return None
         if task is not None and task.cancelling() > cancellations:
@@ -86,7 +88,7 @@ class RedisLink:
             async with asyncio.timeout(self._timeout_s):
                 await self.client.aclose()
                 await self.client.connection_pool.disconnect()
-        except (RedisError, OSError) as error:
+        except _AWAY as error:
             self._log.info(f"Redis did not take the end of our connections: {error}")
 
     def _note_failure(self, error: Exception) -> None:
