@@ -35,6 +35,14 @@ from tradewind.wire.commands import OperatorCommand, OrderCommand
 _DUPLICATE_WORDS = "duplicate"
 
 
+class _Group:
+    """Reports that are committed together, and what became of that."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+        self.error: BaseException | None = None
+
+
 class OrderPath:
     """Everything that happens to orders of one account while one lease lasts."""
 
@@ -57,6 +65,7 @@ class OrderPath:
         self._tasks = tasks
         self._send_margin_s = send_margin_s
         self._lock = asyncio.Lock()
+        self._gathering = _Group()
         self._log = context.log
         self.sending: set[ClientOrderId] = set()
         self.absences = Absences(client.visibility_delay_s)
@@ -82,9 +91,25 @@ class OrderPath:
             await self._apply(self.engine.plan_commands(commands, taken_ns), taken_ns)
 
     async def take_reports(self, reports: Sequence[Report]) -> None:
-        """Make the venue's word durable and tell it on."""
+        """Make the venue's word durable and tell it on.
+
+        What comes while another commit is under way gathers, and is one transaction then.
+        """
         await self._load_forgotten(reports)
-        await self.take(lambda now_ns: self.engine.plan_reports(reports, now_ns))
+        group = self._gathering
+        group.reports.extend(reports)
+        async with self._lock:
+            if group.error is not None:
+                raise group.error
+            if group is not self._gathering:
+                return  # whoever came first has taken it for all
+            self._gathering = _Group()
+            now_ns = time.time_ns()
+            try:
+                await self._apply(self.engine.plan_reports(group.reports, now_ns), now_ns)
+            except BaseException as error:
+                group.error = error
+                raise
 
     async def take_not_sent(self, client_order_id: ClientOrderId, reason: str) -> None:
         """Nothing rests at the venue, for certain."""
