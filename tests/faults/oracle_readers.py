@@ -19,9 +19,11 @@ from tradewind.model.instruments import Instrument
 from tradewind.services.sim_venue.accounts import DEPOSITS
 from tradewind.services.sim_venue.amounts import DECIMALS
 from tradewind.services.sim_venue.listings import KNOWN, Listing
+from tradewind.wire.encoding import decode
 
 _TIMEOUT_S: Final = 60.0
 _SIDES: Final = {"BUY": 1, "SELL": -1}
+_KEPT: Final = ("orders", "journal", "journal_published", "fills", "positions", "books", "order_events", "leases")
 
 
 def read_venue(path: Path, account: str = "main", external: Collection[str] = ()) -> VenueRecord:
@@ -109,6 +111,16 @@ async def read_store(dsn: str, account: str, limits: Limits) -> StoreRecord:
         await connection.close(timeout=_TIMEOUT_S)
 
 
+async def keep_rows(dsn: str, folder: Path) -> None:
+    """Write the order path's tables as CSV files, for who looks into a violation."""
+    connection = await asyncpg.connect(dsn, timeout=_TIMEOUT_S, command_timeout=_TIMEOUT_S)
+    try:
+        for table in _KEPT:
+            await connection.copy_from_table(table, output=folder / f"{table}.csv", format="csv", header=True)
+    finally:
+        await connection.close(timeout=_TIMEOUT_S)
+
+
 async def _read(connection: Any, account: str, limits: Limits) -> StoreRecord:
     definitions = await connection.fetch("SELECT definition FROM instruments")
     decoded = [msgspec.json.decode(row["definition"], type=Instrument) for row in definitions]
@@ -129,9 +141,21 @@ async def _read(connection: Any, account: str, limits: Limits) -> StoreRecord:
         opening={row["currency"]: row["amount"] for row in opening},
         events=[StoreEvent(*row) for row in await connection.fetch(_EVENTS, account)],
         unpublished=await connection.fetchval(_UNPUBLISHED, account),
-        told_denied=[row["client_order_id"] for row in await connection.fetch(_TOLD_DENIED, account)],
+        told_denied=_own_denials(await connection.fetch(_TOLD_DENIED, account), orders),
         limits=limits,
     )
+
+
+def _own_denials(rows: list[Any], orders: list[Any]) -> list[str]:
+    """Orders whose own command was refused in words. A refusal of another command that used a taken id says nothing of
+    the order of that name, and those who know the order pass over its sequence."""
+    commands = {row["client_order_id"]: row["command_id"] for row in orders}
+    found = []
+    for row in rows:
+        denial = decode(row["type"], row["version"], row["payload"])
+        if denial.causation_id == commands.get(row["client_order_id"]):
+            found.append(row["client_order_id"])
+    return found
 
 
 def _store_order(row: Any, instrument: Instrument) -> StoreOrder:
@@ -169,7 +193,8 @@ def _store_fill(row: Any, instrument: Instrument) -> StoreFill:
 _EVENTS: Final = "SELECT client_order_id, sequence, type FROM order_stories WHERE account_id = $1"
 # What the recorder heard: as a first event a denial is one in words, whose durable form comes later.
 _TOLD_DENIED: Final = """
-SELECT client_order_id FROM order_events WHERE account_id = $1 AND type = 'OrderDenied' AND sequence = 1
+SELECT client_order_id, type, version, payload FROM order_events
+WHERE account_id = $1 AND type = 'OrderDenied' AND sequence = 1
 """
 _UNPUBLISHED: Final = """
 SELECT count(*) FROM journal

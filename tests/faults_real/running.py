@@ -17,6 +17,7 @@ from typing import Final
 
 import aiohttp
 from faults.oracle import Limits
+from faults.oracle_readers import keep_rows
 
 from faults_real.faulting import Injector, Timeline, VenueLies
 from faults_real.fleet import STRATEGIES, Fleet
@@ -132,6 +133,8 @@ async def _end(
     await asyncio.gather(*(member.stop() for name, member in fleet.members.items() if name != "sim-venue"))
     await fleet.members["sim-venue"].stop()
     verdict = await judge(ledger, dsn, load.external, LIMITS, recovery)
+    if verdict.violations:
+        await keep_rows(dsn, options.folder)
     for violation in verdict.violations:
         timeline.tell("violation", invariant=violation.invariant, where=violation.what)
     return verdict, recovery
