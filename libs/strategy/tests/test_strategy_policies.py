@@ -136,6 +136,31 @@ async def test_every_order_event_is_in_the_checkpoint_soon_and_a_stop_tells_the_
     assert metric(context, "strategy_disagreements") == 0
 
 
+async def test_an_order_that_nobody_has_taken_yet_is_open_at_the_next_start_and_not_sent_again(
+    context: ServiceContext,
+) -> None:
+    await context.order_bus.publish(REF_INSTRUMENTS, BTC, defined())
+    async with running(context, Diarist()):
+        await until(lambda: context.health.ready)
+        for _ in range(2):
+            await show(context)
+        await until(lambda: metric(context, "strategy_commands") == 2)
+    async with running(context, strategy := Diarist()):
+        await until(lambda: context.health.ready)
+        assert [order.client_order_id for order in strategy.context.open_orders()] == ["test-one-1-1", "test-one-1-2"]
+        await show(context)
+        await until(lambda: strategy.state.quotes == 3)
+        assert metric(context, "strategy_commands") == 2
+        # The order path is back, and finds them where they were left.
+        made = await StoredOrderPath.made(context.order_bus, context.database)
+        task = asyncio.ensure_future(made.run(await context.order_bus.subscribe(ORDERS_COMMANDS, start=Start.EARLIEST)))
+        await until(lambda: {name for name, _ in strategy.state.told} >= {"test-one-1-1", "test-one-1-2"})
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await made.close()
+
+
 async def test_what_changes_without_an_order_event_is_saved_in_time(
     context: ServiceContext, path: StoredOrderPath
 ) -> None:
