@@ -54,7 +54,8 @@ async def fill_store(database: Database, status: str = "FILLED") -> None:
         await connection.execute("INSERT INTO instruments VALUES ($1, 1, $2)", "BTCUSDT.BINANCE", definition.decode())
         await connection.execute(
             f"""INSERT INTO orders VALUES ('{ACCOUNT}', 'a-1-1', 'command', 'a', 'BTCUSDT.BINANCE', 'BUY', 'LIMIT',
-            'GTC', {ONE}, 10000, NULL, false, false, NULL, '', '{status}', NULL, 'KNOWN', NULL, '7', {ONE}, NULL, 1, 1, 1)"""
+            'GTC', {ONE}, 10000, NULL, false, false, NULL, '', '{status}', NULL, 'KNOWN', NULL, '7', {ONE}, NULL,
+            1, 1, 1)"""
         )
         await connection.execute(
             f"""INSERT INTO fills VALUES ('{ACCOUNT}', 'BINANCE', 'BTCUSDT-3', 'a-1-1', '7', 'a', 'BTCUSDT.BINANCE',

@@ -85,16 +85,16 @@ class Load:
 
     def _command(self) -> OrderCommand:
         draw = self._chance.random()
-        if not self._lately or draw < 0.55:
+        if not self._lately or draw < 0.5:
             return self._submit()
         earlier = self._chance.choice(self._lately)
-        if draw < 0.85:
+        if draw < 0.82:
             self.counts["cancels"] += 1
             return CancelOrder(**self._identity(), **self._owner(), client_order_id=earlier.client_order_id)
-        if draw < 0.93:
+        if draw < 0.89:
             self.counts["the same command again"] += 1
             return earlier
-        if draw < 0.98:
+        if draw < 0.94:
             self.counts["another command with a taken id"] += 1
             return self._submit(earlier)
         self.counts["cancels of all"] += 1
