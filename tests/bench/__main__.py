@@ -5,6 +5,7 @@ The parts that replay recorded traffic need a capture: ``--capture FILE``, or th
 """
 
 import argparse
+import asyncio
 import importlib.util
 import json
 import os
@@ -31,7 +32,7 @@ def main() -> None:
     """Measure, print, perhaps write."""
     options = _options()
     capture = options.capture or _default_capture()
-    rows = [*_bus_rows(), *_broker_rows(), *_store_rows(), *_risk_rows(), *_kernel_rows()]
+    rows = [*_bus_rows(), *_broker_rows(), *_store_rows(), *_risk_rows(), *_order_rows(), *_kernel_rows()]
     if capture is None:
         print("No capture: the decoder and replay parts are left out. Name one with --capture FILE.")
     else:
@@ -130,6 +131,20 @@ def _risk_rows() -> Iterator[tuple[str, str, str]]:
     yield label, f"{figures['alone_ns'] / 1_000:,.1f} us", many
     busy = figures["with_a_price_move_per_order_ns"] / 1_000
     yield "Risk: the same, and a price moves before every order", f"{busy:,.1f} us", "1,000 strategies, 200 instruments"
+
+
+def _order_rows() -> Iterator[tuple[str, str, str]]:
+    print("order path ...", flush=True)
+    figures = asyncio.run(_load("services/execution/benches/bench_order_throughput.py").run())
+    ratio = f"{figures['throughput_ratio']:.2f} of the bare driver, same rows and batches"
+    yield "Order path: commands to ACCEPTED in the store", f"{figures['orders_per_s']:,.0f} orders/s", ratio
+    for name in ("p50", "p99"):
+        took = f"{figures[f'commit_{name}_us'] / 1_000:,.1f} ms"
+        yield f"Order path: commit, {name}", took, f"{figures[f'commit_{name}_ratio']:.2f} of the bare driver's"
+    sys.path.insert(0, str(ROOT / "tests"))
+    cold = asyncio.run(_load("services/execution/benches/bench_cold_start.py").run())
+    there = f"{cold['open_orders']:,.0f} open orders, {cold['fills']:,.0f} fills at the venue, all kept"
+    yield "Order path: cold start to ready", f"{cold['seconds']:.1f} s", there
 
 
 def _kernel_rows() -> Iterator[tuple[str, str, str]]:
