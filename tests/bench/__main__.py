@@ -5,7 +5,6 @@ The parts that replay recorded traffic need a capture: ``--capture FILE``, or th
 """
 
 import argparse
-import asyncio
 import importlib.util
 import json
 import os
@@ -135,14 +134,14 @@ def _risk_rows() -> Iterator[tuple[str, str, str]]:
 
 def _order_rows() -> Iterator[tuple[str, str, str]]:
     print("order path ...", flush=True)
-    figures = asyncio.run(_load("services/execution/benches/bench_order_throughput.py").run())
+    figures = uvloop.run(_load("services/execution/benches/bench_order_throughput.py").run())
     ratio = f"{figures['throughput_ratio']:.2f} of the bare driver, same rows and batches"
     yield "Order path: commands to ACCEPTED in the store", f"{figures['orders_per_s']:,.0f} orders/s", ratio
     for name in ("p50", "p99"):
         took = f"{figures[f'commit_{name}_us'] / 1_000:,.1f} ms"
         yield f"Order path: commit, {name}", took, f"{figures[f'commit_{name}_ratio']:.2f} of the bare driver's"
     sys.path.insert(0, str(ROOT / "tests"))
-    cold = asyncio.run(_load("services/execution/benches/bench_cold_start.py").run())
+    cold = uvloop.run(_load("services/execution/benches/bench_cold_start.py").run())
     there = f"{cold['open_orders']:,.0f} open orders, {cold['fills']:,.0f} fills at the venue, all kept"
     yield "Order path: cold start to ready", f"{cold['seconds']:.1f} s", there
 
