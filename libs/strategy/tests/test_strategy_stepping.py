@@ -22,7 +22,7 @@ from tradewind.wire.events import ReplayStepEnded, ReplayStepSettled
 from tradewind.wire.messages import Message
 from tradewind.wire.topics import ORDERS_COMMANDS, ORDERS_EVENTS, market_events
 
-STORY = {"event_id": "e", "correlation_id": "c", "causation_id": "", "ts_event": T0, "ts_init": T0}
+STORY: dict[str, Any] = {"event_id": "e", "correlation_id": "c", "causation_id": "", "ts_event": T0, "ts_init": T0}
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.model.enums import OrderSide
+from tradewind.model.identifiers import ClientOrderId
 from tradewind.services.strategy_market_maker.service import SERVICE
 from tradewind.services.strategy_market_maker.strategy import MarketMaker, MarketMakerSettings
 from tradewind.strategy.commanding import order_of
@@ -207,7 +208,7 @@ def test_adopting_keeps_one_quote_per_side() -> None:
     made = started()
     first, second = ([order_of(command) for command in show(started(), BID - off, ASK, 0)] for off in (0, 10))
     for number, order in enumerate((*first, *second)):
-        order.client_order_id = f"test-one-0-{number}"
+        order.client_order_id = ClientOrderId(f"test-one-0-{number}")
         made.tracker.add(order)
     made.adopt()
     commands = drain(made)
