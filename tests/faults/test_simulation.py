@@ -18,7 +18,7 @@ from faults.world import run_schedule, simulation
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_SEED = 1_000_000
-SCHEDULES = 300
+SCHEDULES = 200
 QUICK = (
     "send-before-commit", "retry-a-post", "guess-rejected", "forget-known-commands", "forget-known-fills",
     "skip-the-outbox", "ignore-the-send-deadline", "drop-working-orders", "commit-the-bus-first", "reserve-nothing",
