@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from recovery.kit import platform_of
 from tradewind.bus.interface import Bus
@@ -92,7 +92,7 @@ def cancel(name: str, number: int) -> CancelOrder:
     )
 
 
-def _story(event_id: str) -> dict[str, object]:
+def _story(event_id: str) -> dict[str, Any]:
     now_ns = time.time_ns()
     return {
         "event_id": event_id,

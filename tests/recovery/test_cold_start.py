@@ -45,6 +45,7 @@ async def same_as_at_the_venue(database: Database, data_dir: Path) -> None:
         ("FILLED", "KNOWN"): FILLED,
         ("CANCELED", "KNOWN"): CANCELED,
     }
+    assert fills is not None
     assert fills["count"] == FILLED + PARTLY
     assert fills["sum"] == moved
     assert ledger
