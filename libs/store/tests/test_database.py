@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from tradewind.store.data_dir import EmbeddedServerError, make_folder, socket_folder
-from tradewind.store.database import Database, DatabaseFull, DatabaseUnavailable
+from tradewind.store.database import Database, DatabaseFull, DatabaseUnavailable, translated_errors
 from tradewind.store.postgres_server import VOLATILE, PostgresServer
 
 
@@ -244,3 +244,16 @@ async def test_who_is_frozen_in_a_transaction_does_not_keep_its_locks(database: 
             async with database.transaction() as other:
                 await other.execute(lock)  # waits until the server has ended the first session
             await frozen.execute("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    "words", ["connection is closed", "cannot perform operation: another operation is in progress"]
+)
+def test_what_the_driver_says_of_a_connection_that_died_is_unavailable(words: str) -> None:
+    with pytest.raises(DatabaseUnavailable), translated_errors():
+        raise asyncpg.InterfaceError(words)
+
+
+def test_a_mistake_in_the_use_of_the_driver_is_none() -> None:
+    with pytest.raises(asyncpg.InterfaceError), translated_errors():
+        raise asyncpg.InterfaceError("the server expects 1 argument for this query, 2 were passed")

@@ -27,7 +27,9 @@ _AWAY: Final = (
     asyncpg.ReadOnlySQLTransactionError,  # a standby answers during a failover
     asyncpg.InternalClientError,  # "another operation is in progress": a connection lost in the middle of executemany
 )
-_CLOSED: Final = "closed"  # asyncpg has no class of its own for the use of a connection that died under us
+# asyncpg has no class of its own for the use of a connection that died under us; the second is what its pool says of
+# one that died in the middle of a COPY.
+_DIED: Final = ("closed", "another operation is in progress")
 
 _IDLE_IN_TRANSACTION: Final = "2s"
 
@@ -68,7 +70,7 @@ def translated_errors() -> Iterator[None]:
     except _AWAY as error:
         raise DatabaseUnavailable(f"the database is unavailable: {_reason(error)}") from error
     except asyncpg.InterfaceError as error:
-        if _CLOSED in str(error):
+        if any(words in str(error) for words in _DIED):
             raise DatabaseUnavailable(f"the database is unavailable: {_reason(error)}") from error
         raise
 
