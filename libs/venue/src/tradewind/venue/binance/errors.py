@@ -66,7 +66,8 @@ def _without_code(status: int, body: bytes, *, changes_orders: bool) -> VenueErr
     shown = body[:80].decode("utf-8", "replace")
     if status in (429, 418, 403):
         return RateLimited(DEFAULT_RETRY_AFTER_S)
-    if 400 <= status < 500:
+    # Without the venue's own code it may be somebody between us who speaks, and who knows what he let through.
+    if 400 <= status < 500 and not changes_orders:
         return VenueRejected(status, f"HTTP {status}: {shown}")
     return _unclear(f"HTTP {status}: {shown}", changes_orders=changes_orders)
 
