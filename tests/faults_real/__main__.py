@@ -7,9 +7,9 @@ everything must be well again within 30 s, and the venue's record and our databa
 
 exit code 0: no violation; 1: violations, with seed and timeline; 2: a server is missing here; 130: interrupted.
 
-  make faults-real                                   200 injections on Kafka, seed 1: some 12 minutes
+  make faults-real                                   200 injections on Kafka, seed 1: some 9 minutes
   make faults-real BUS=rabbitmq SEED=7               the same on RabbitMQ, another order of things
-  make faults-real INJECTIONS=30                     some 4 minutes
+  make faults-real INJECTIONS=30                     some 2 minutes
 """
 
 import argparse
