@@ -20,7 +20,6 @@ from tradewind.execution.command_planning import CommandPlanner
 from tradewind.execution.plans import Plan
 from tradewind.execution.report_planning import ReportPlanner
 from tradewind.model.orders import Order
-from tradewind.services.execution.asking import Asker
 from tradewind.services.execution.order_path import OrderPath
 from tradewind.services.execution.outbox import Outbox
 from tradewind.services.execution.session import Session
@@ -144,19 +143,6 @@ def drop_working_orders(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(OrderStore, "unfinished_orders", none)
 
 
-def take_a_failed_query_for_absence(patch: pytest.MonkeyPatch) -> None:
-    """A query without an answer is read as: the order is not there."""
-    ask = Asker.ask
-
-    async def ask_and_believe(self: Asker, order: Order) -> None:
-        try:
-            await ask(self, order)
-        except VenueError:
-            await self._path.take_not_sent(order.client_order_id, "no answer")
-
-    patch.setattr(Asker, "ask", ask_and_believe)
-
-
 def reserve_nothing(patch: pytest.MonkeyPatch) -> None:
     """Risk counts what is held, and not what rests or is on its way."""
     patch.setattr(Order, "at_risk_size", property(lambda _: 0))
@@ -182,9 +168,8 @@ def take_an_unknown_cancel_for_done(patch: pytest.MonkeyPatch) -> None:
         try:
             return await cancel_at_venue(self, instrument_id, client_order_id, *more)
         except OrderNotFound:
-            order = self.engine.orders[client_order_id]
-            order.restore()
-            await self.take(lambda now_ns: _canceled(self, order, now_ns))
+            if (order := self.engine.orders.get(client_order_id)) is not None:
+                await self.take(lambda now_ns: _canceled(self, order, now_ns))
             raise
 
     patch.setattr(OrderPath, "cancel_at_venue", surely_cancelled)
@@ -214,7 +199,6 @@ MUTATIONS: Final[dict[str, Switch]] = {
         trust_one_absence,
         ignore_the_send_deadline,
         drop_working_orders,
-        take_a_failed_query_for_absence,
         reserve_nothing,
         commit_the_bus_first,
         take_an_unknown_cancel_for_done,
