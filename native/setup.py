@@ -17,7 +17,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 PACKAGE = "tradewind_native"
-MODULES = ("market_record", "record_arena", "binance", "order_book", "matching")
+MODULES = ("market_record", "record_arena", "binance", "order_book", "matching", "itch", "order_books", "market_ring")
 CPUS = os.cpu_count() or 1
 
 

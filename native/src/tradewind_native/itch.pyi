@@ -1,0 +1,51 @@
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+class ItchDecoder:
+    """Nasdaq TotalView-ITCH 5.0 to market records, one stream. Twin: ``tradewind.venue.itch.decoding.ItchDecoder``."""
+
+    def __init__(self, number_of: Callable[[str], int | None], midnight_ns: int) -> None:
+        """
+        Args:
+            number_of: asked once for each symbol of the stock directory: its instrument number (1 to 2^32 - 1), or None
+                where no records of it are wanted.
+            midnight_ns: UTC nanoseconds of the midnight (New York) that the feed counts from.
+        """
+
+    @property
+    def messages(self) -> int:
+        """The number of the last message, from 1; 0 before the first."""
+
+    @property
+    def offset(self) -> int:
+        """Bytes of the stream taken so far."""
+
+    @property
+    def ended(self) -> bool:
+        """The stream has said that it is over (a length of 0)."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Messages by type, those of unknown types and unwanted instruments too."""
+
+    def decode(self, data: bytes | bytearray | memoryview, ts_recv: int = 0) -> int:
+        """Take the whole length-prefixed messages at the start of ``data``; answers how many bytes they are.
+
+        The caller puts what is left (part of one message) before the next bytes. ``ts_recv`` 0: the time of the event.
+
+        Raises:
+            ItchError: a wrong length or field, or bytes after the end; with its offset. What came before is taken.
+        """
+
+    def decode_message(self, data: bytes | bytearray | memoryview, sequence: int, ts_recv: int) -> None:
+        """Take one message without its length: the payload of a SoupBinTCP packet or a MoldUDP64 block.
+
+        Raises:
+            ItchError: a wrong length or field. Nothing is taken.
+            ValueError: a sequence number of 0.
+        """
+
+    def take(self) -> npt.NDArray[np.void]:
+        """The records made since the last call, read-only; what each message makes: the twin's ``rows_of``."""
