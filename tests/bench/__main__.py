@@ -31,7 +31,15 @@ def main() -> None:
     """Measure, print, perhaps write."""
     options = _options()
     capture = options.capture or _default_capture()
-    rows = [*_bus_rows(), *_broker_rows(), *_store_rows(), *_risk_rows(), *_order_rows(), *_kernel_rows()]
+    rows = [
+        *_bus_rows(),
+        *_broker_rows(),
+        *_store_rows(),
+        *_risk_rows(),
+        *_order_rows(),
+        *_kernel_rows(),
+        *_itch_rows(),
+    ]
     if capture is None:
         print("No capture: the decoder and replay parts are left out. Name one with --capture FILE.")
     else:
@@ -151,6 +159,21 @@ def _kernel_rows() -> Iterator[tuple[str, str, str]]:
     for name, figures in _load("native/benches/bench_kernels.py").run().items():
         label = f"Kernel {name.replace('_', ' ')}"
         yield label, f"{figures['native_ns']:,.0f} ns a call", f"{figures['ratio']:.1f}x its Python twin"
+
+
+def _itch_rows() -> Iterator[tuple[str, str, str]]:
+    folder = Path(os.environ.get("TRADEWIND_TEST_DATA", ROOT.parent / "shared" / "data")) / "itch50"
+    if (day := next(iter(sorted(folder.glob("*.itch50"))), None)) is None:
+        return
+    print("ITCH ...", flush=True)
+    figures = _load("native/benches/bench_itch.py").run(day)
+    bare = f"{figures['of_bare_c']:.2f} of the speed of a bare C decode ({figures['bare_c_ns']:.1f} ns)"
+    yield "ITCH 5.0 bytes to market records", f"{figures['records_ns']:.1f} ns a message", bare
+    peer = f"PyPI itchfeed's parse: {figures['itchfeed_ns']:,.0f} ns" if "itchfeed_ns" in figures else ""
+    yield "ITCH 5.0 bytes to records and L3 books", f"{figures['books_ns']:.1f} ns a message", peer
+    paced = figures["burst_paced"]
+    lost = f"{paced['dropped']:,} lost, {paced['wake_ups']:,} wake-ups, ring of 1 M"
+    yield "Ring, 5 million records into asyncio", f"{paced['records_per_s']:,.0f} records/s", lost
 
 
 def _decoder_rows(capture: Path) -> Iterator[tuple[str, str, str]]:
