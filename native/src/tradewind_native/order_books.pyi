@@ -5,8 +5,8 @@ class OrderBooks:
     """Order-level books of many instruments from ORDER_ADD, ORDER_CANCEL, ORDER_EXECUTE and CLEAR market records.
 
     Order ids are those of one venue's day, not of one instrument. An ORDER_CANCEL without the flag LAST and an
-    ORDER_ADD of side NONE with the same sequence are a replacement: the new order keeps the side. A cancel of size 0 takes
-    the whole order.
+    ORDER_ADD of side NONE with the same sequence are a replacement: the new order keeps the side.
+    A cancel of size 0 takes the whole order.
     """
 
     @property
