@@ -114,6 +114,15 @@ def itchfeed_parse(data: bytes) -> Callable[[], Any] | None:
     return lambda: sum(1 for _ in parser.MessageParser().parse_stream(data))
 
 
+def itchcpp_books(data: bytes) -> Callable[[], Any] | None:
+    """PyPI itchcpp's BookManager over the bytes, all of it in C++, or None."""
+    try:
+        book = importlib.import_module("itchcpp.book")
+    except ImportError:
+        return None
+    return lambda: book.BookManager().process_stream(data)
+
+
 def burst(paced: bool) -> dict[str, float]:
     """A vendor thread writes records; a reader on the loop counts them and reads every sequence."""
     ring, seen = MarketRing(RING), [0, 0]
@@ -166,6 +175,8 @@ def run(path: str | Path) -> dict[str, Any]:
     result["of_bare_c"] = result["bare_c_ns"] / result["records_ns"]
     if (peer := itchfeed_parse(data)) is not None:
         result["itchfeed_ns"] = best_ns(peer, messages)
+    if (peer := itchcpp_books(data)) is not None:
+        result["itchcpp_books_ns"] = best_ns(peer, messages)
     result["burst_paced"] = burst(paced=True)
     result["burst_unpaced"] = burst(paced=False)
     return result
