@@ -6,6 +6,7 @@
 import ctypes
 import importlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -107,6 +108,8 @@ def _listed(data: bytes) -> list[tuple[str, int]]:
 
 def itchfeed_parse(data: bytes) -> Callable[[], Any] | None:
     """PyPI itchfeed over the bytes, or None."""
+    # Else it hands the work to itchcpp where that is installed.
+    os.environ["ITCH_NO_CPP"] = "1"
     try:
         parser = importlib.import_module("itch.parser")
     except ImportError:

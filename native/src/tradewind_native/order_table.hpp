@@ -38,7 +38,7 @@ struct LevelSides {
 
 class OrderTable {
 public:
-    OrderTable() : slots_(1024), mask_(1023) {}
+    OrderTable() : slots_(8192), mask_(8191) {}
 
     size_t count() const { return count_; }
 
