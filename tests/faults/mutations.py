@@ -44,7 +44,7 @@ def send_before_commit(patch: pytest.MonkeyPatch) -> None:
     """The order goes to the venue first and into the store then."""
     commit_and_send = OrderPath._apply
 
-    async def send_and_commit(self: OrderPath, plan: Plan, taken_ns: int) -> None:
+    async def send_and_commit(self: OrderPath, plan: Plan, batch: Any, taken_ns: int) -> None:
         prepared: list[Any] = []
         self._prepare(plan.submits, prepared)
         for order, request in prepared:
@@ -52,7 +52,7 @@ def send_before_commit(patch: pytest.MonkeyPatch) -> None:
             self._tasks.create_task(self._send(order, request, taken_ns))
         plan.submits = []
         await asyncio.sleep(0)
-        await commit_and_send(self, plan, taken_ns)
+        await commit_and_send(self, plan, batch, taken_ns)
 
     patch.setattr(OrderPath, "_apply", send_and_commit)
 

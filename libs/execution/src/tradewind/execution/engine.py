@@ -7,6 +7,7 @@ Memory is changed while planning. If a commit fails, the caller throws the engin
 store: there is one recovery path, and it is the start.
 """
 
+import copy
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
@@ -230,12 +231,12 @@ class ExecutionEngine:
 
 
 def batch_of(plan: Plan) -> OrderBatch:
-    """The rows of a plan as one transaction."""
+    """The rows of a plan as one transaction, as they are now: the next plan may be made before this one is written."""
     return OrderBatch(
-        new_orders=list(plan.new_orders.values()),
-        orders=list(plan.changed_orders.values()),
+        new_orders=[copy.copy(order) for order in plan.new_orders.values()],
+        orders=[copy.copy(order) for order in plan.changed_orders.values()],
         fills=plan.fills,
-        positions=list(plan.positions.values()),
+        positions=[copy.copy(position) for position in plan.positions.values()],
         books=list(plan.books.values()),
         outgoing=plan.outgoing,
         risk=plan.risk,

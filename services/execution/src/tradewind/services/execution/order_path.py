@@ -1,14 +1,18 @@
 """The order path: plan, commit, send, publish; one batch at a time.
 
-Owner: one session of the service (``session.py``). Order: batches are taken under one lock, so that what was planned
-from memory is what the store gets; within a batch the store commits before a byte goes to the venue or a message to the
-bus. Bound: a batch is what one receive brought; sends are bounded by the limits on open orders. On cancel: a commit in
-flight is settled by loading from the store; a send in flight by asking the venue.
+Owner: one session of the service (``session.py``). Order: batches are planned one after the other, committed in that order
+and published in that order; while one is committed the next is planned, and the one before is published. Within a batch
+the store commits before a byte goes to the venue or a message to the bus. Bound: a batch is what one receive brought;
+sends are bounded by the limits on open orders. When a commit or its publishing fails, nothing planned after it is
+written: its plan counted with what failed. On cancel: a commit in flight is settled by loading from the store; a send in
+flight by asking the venue.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from tradewind.execution.absences import Absences
 from tradewind.execution.engine import ExecutionEngine, batch_of
@@ -17,7 +21,7 @@ from tradewind.model.identifiers import ClientOrderId, InstrumentId, VenueOrderI
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.execution.outbox import Outbox
 from tradewind.store.leases import Lease
-from tradewind.store.order_store import LeaseLost, OrderStore
+from tradewind.store.order_store import LeaseLost, OrderBatch, OrderStore, StoreConflict
 from tradewind.venue.adapter import (
     ExecutionClient,
     NewOrder,
@@ -32,15 +36,17 @@ from tradewind.venue.reports import OrderStatusReport, Report
 from tradewind.wire.commands import OperatorCommand, OrderCommand
 
 # A venue answers so when it has an order of this client id: then something may rest there, and only a query tells.
-_DUPLICATE_WORDS = "duplicate"
+_DUPLICATE_WORDS: Final = "duplicate"
+_BROKEN: Final = "what was planned before this could not be written; load again and plan again"
 
 
 class _Group:
-    """Reports that are committed together, and what became of that."""
+    """Reports that are committed together, by whoever brought the first, and what became of that."""
 
     def __init__(self) -> None:
         self.reports: list[Report] = []
-        self.error: BaseException | None = None
+        self.ended = asyncio.Event()
+        self.is_durable = False
 
 
 class OrderPath:
@@ -64,7 +70,9 @@ class OrderPath:
         self._outbox = outbox
         self._tasks = tasks
         self._send_margin_s = send_margin_s
-        self._lock = asyncio.Lock()
+        # Whoever has one takes the next before it gives the first back: nobody overtakes.
+        self._planning, self._committing, self._publishing = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
+        self._is_broken = False
         self._gathering = _Group()
         self._log = context.log
         self.sending: set[ClientOrderId] = set()
@@ -85,31 +93,32 @@ class OrderPath:
 
     async def take_commands(self, commands: Sequence[OrderCommand]) -> None:
         """Plan, commit and send what a batch of commands asks for."""
-        taken_ns = time.time_ns()
         self._commands.inc(len(commands))
-        async with self._lock:
-            await self._apply(self.engine.plan_commands(commands, taken_ns), taken_ns)
+        await self.take(lambda now_ns: self.engine.plan_commands(commands, now_ns))
 
     async def take_reports(self, reports: Sequence[Report]) -> None:
         """Make the venue's word durable and tell it on.
 
-        What comes while another commit is under way gathers, and is one transaction then.
+        What comes before the first of them can be planned gathers, and is one transaction then.
         """
         await self._load_forgotten(reports)
         group = self._gathering
+        is_first = not group.reports
         group.reports.extend(reports)
-        async with self._lock:
-            if group.error is not None:
-                raise group.error
-            if group is not self._gathering:
-                return  # whoever came first has taken it for all
-            self._gathering = _Group()
-            now_ns = time.time_ns()
-            try:
-                await self._apply(self.engine.plan_reports(group.reports, now_ns), now_ns)
-            except BaseException as error:
-                group.error = error
-                raise
+        if not is_first:
+            await group.ended.wait()
+            if not group.is_durable:
+                raise StoreConflict(_BROKEN)
+            return
+        try:
+            await self.take(lambda now_ns: self._plan_group(group, now_ns))
+            group.is_durable = True
+        finally:
+            group.ended.set()
+
+    def _plan_group(self, group: _Group, now_ns: int) -> Plan:
+        self._gathering = _Group()
+        return self.engine.plan_reports(group.reports, now_ns)
 
     async def take_not_sent(self, client_order_id: ClientOrderId, reason: str) -> None:
         """Nothing rests at the venue, for certain."""
@@ -134,36 +143,72 @@ class OrderPath:
                 self.engine.load_ended([known])
 
     async def take(self, make_plan: Callable[[int], Plan]) -> None:
-        """Make a plan (it is given the time in ns), commit it, and do what it says."""
-        async with self._lock:
-            now_ns = time.time_ns()
-            await self._apply(make_plan(now_ns), now_ns)
+        """Make a plan (it is given the time in ns), commit it, and do what it says.
 
-    async def _apply(self, plan: Plan, taken_ns: int) -> None:
-        if plan.is_empty:
-            return
+        Raises:
+            LeaseLost, StoreConflict, DatabaseUnavailable: memory is ahead of the store; throw it away.
+        """
+        async with self._planning:
+            now_ns = time.time_ns()
+            plan = make_plan(now_ns)
+            batch = batch_of(plan)
+            # From here on, not from the commit: a slow one must not make the resolver ask for what is still to be sent.
+            self.sending.update(order.client_order_id for order in plan.submits)
+            await self._its_turn(self._committing)
+        await self._apply(plan, batch, now_ns)
+
+    async def _apply(self, plan: Plan, batch: OrderBatch, taken_ns: int) -> None:
+        try:
+            self._check_unbroken()
+            with self._broken_by_errors():
+                position = None if plan.is_empty else await self._commit(plan, batch, taken_ns)
+            await self._its_turn(self._publishing)
+        finally:
+            self._committing.release()
+        try:
+            self._check_unbroken()
+            with self._broken_by_errors():
+                if plan.submits:
+                    await asyncio.sleep(0)  # lets the sends write before anyone hears of them
+                await self._outbox.publish(plan.outgoing, position)
+        finally:
+            self._publishing.release()
+
+    async def _commit(self, plan: Plan, batch: OrderBatch, taken_ns: int) -> int | None:
+        """Commit, and let go what it allows: sends, cancels, alarms. Returns the journal's position."""
         prepared: list[tuple[NewOrder, PreparedOrder | VenueError]] = []
-        # From here on, not from the commit: a slow one must not make the resolver ask for what is still to be sent.
-        self.sending.update(order.client_order_id for order in plan.submits)
         if plan.submits:
             # Runs while the database works on the commit: building and signing cost the order nothing.
             asyncio.get_running_loop().call_soon(self._prepare, plan.submits, prepared)
         begun_ns = time.time_ns()
-        position = await self.store.commit(
-            batch_of(plan), lease=self._lease.name, epoch=self._lease.epoch, now_ns=taken_ns
-        )
+        position = await self.store.commit(batch, lease=self._lease.name, epoch=self._lease.epoch, now_ns=taken_ns)
         self._commit_time.record(time.time_ns() - begun_ns)
         for order, request in prepared:
             self._tasks.create_task(self._send(order, request, taken_ns))
         for cancel in plan.cancels:
             self._tasks.create_task(self.cancel(cancel))
-        if prepared:
-            await asyncio.sleep(0)  # lets the sends write before anyone hears of them
         self._fills.inc(len(plan.fills))
         for alarm in plan.alarms:
             self._contradicted.inc()
             self._log.error("an end that was concluded is contradicted by the venue", what=alarm)
-        await self._outbox.publish(plan.outgoing, position)
+        return position
+
+    async def _its_turn(self, lock: asyncio.Lock) -> None:
+        with self._broken_by_errors():
+            await lock.acquire()
+
+    @contextlib.contextmanager
+    def _broken_by_errors(self) -> Iterator[None]:
+        """A plan that is not written, or not told, stops all that were planned after it."""
+        try:
+            yield
+        except BaseException:
+            self._is_broken = True
+            raise
+
+    def _check_unbroken(self) -> None:
+        if self._is_broken:
+            raise StoreConflict(_BROKEN)
 
     def _prepare(self, orders: Sequence[NewOrder], prepared: list[tuple[NewOrder, PreparedOrder | VenueError]]) -> None:
         for order in orders:
