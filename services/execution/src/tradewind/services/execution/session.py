@@ -88,6 +88,7 @@ class Session:
         self._stream = 0
         """Number of the private stream's present connection; grows with each beginning and each break."""
         self._reconciled = asyncio.Event()
+        self._takes_commands = False
         self._store = OrderStore(context.database, account_id)
         self._leases = LeaseRepository(
             context.database, duration_s=self._settings.lease_duration_s, grace_s=self._settings.lease_grace_s
@@ -205,9 +206,14 @@ class Session:
                 continue
             if stream == self._stream:
                 path.engine.not_ready_reason = None
-                self._context.health.set_ready()
                 self._reconciled.set()
+                self._say_ready(path)
             return
+
+    def _say_ready(self, path: OrderPath) -> None:
+        """Ready is who is reconciled and hears commands: a bus need not keep all that comes before its first reader."""
+        if self._takes_commands and path.engine.not_ready_reason is None:
+            self._context.health.set_ready()
 
     async def _reconcile_now_and_then(self, reconciler: Reconciler) -> None:
         while True:
@@ -223,6 +229,8 @@ class Session:
         await self._carried.remember_words(self._context, self._account_id, self._settings.max_command_age_s)
         group = group_of(self._account_id)
         subscription = await self._context.order_bus.subscribe(ORDERS_COMMANDS, group=group, start=Start.EARLIEST)
+        self._takes_commands = True
+        self._say_ready(path)
         try:
             while True:
                 commands, operators = await self._read_commands(subscription, prover)
