@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from faults.exploring import outcomes
@@ -19,6 +20,7 @@ from tradewind.execution.absences import Absences
 from tradewind.execution.command_planning import CommandPlanner
 from tradewind.execution.plans import Plan
 from tradewind.execution.report_planning import ReportPlanner
+from tradewind.model.identifiers import TradeId
 from tradewind.model.orders import Order
 from tradewind.services.execution.order_path import OrderPath
 from tradewind.services.execution.outbox import Outbox
@@ -103,11 +105,12 @@ def forget_known_commands(patch: pytest.MonkeyPatch) -> None:
 
 
 def forget_known_fills(patch: pytest.MonkeyPatch) -> None:
-    """A fill that is told twice is booked twice."""
+    """A fill that is told twice is booked twice, the second time under a name that the store does not know either."""
     fill = ReportPlanner._fill
 
     def fill_always(self: ReportPlanner, report: FillReport) -> None:
-        self.trade_ids.pop(report.trade_id)
+        while report.trade_id in self.trade_ids:
+            report = msgspec.structs.replace(report, trade_id=TradeId(f"{report.trade_id}+"))
         fill(self, report)
 
     patch.setattr(ReportPlanner, "_fill", fill_always)
