@@ -4,8 +4,8 @@ Owner: one session of the service (``session.py``). Order: batches are planned o
 order and published in that order; while one is committed the next is planned, and the one before is published. Within a
 batch the store commits before a byte goes to the venue or a message to the bus. Bound: a batch is what one receive
 brought; sends are bounded by the limits on open orders. When a commit or its publishing fails, nothing that was planned
-after it is written: it counted on what failed. On cancel: a commit in flight is settled by loading from the store; a send
-in flight by asking the venue.
+after it is written: it counted on what failed. On cancel: a commit in flight is settled by loading from the store; a
+send in flight by asking the venue.
 """
 
 import asyncio
