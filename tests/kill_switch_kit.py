@@ -48,9 +48,9 @@ PATIENCE_S: Final = 45.0
 VISIBILITY_S: Final = 0.6
 EXECUTION: Final = ExecutionSettings(
     max_price_age_s=None,
-    lease_duration_s=1.0,
+    lease_duration_s=2.0,
     lease_grace_s=0.1,
-    send_margin_s=0.1,
+    send_margin_s=0.5,  # the venue refuses what a busy machine brings later than this
     inflight_check_s=0.2,
     reconcile_every_s=1.0,
 )
