@@ -232,16 +232,15 @@ class _LinkedKafka(KafkaBroker):
         return own | {"advertised.listeners": told}
 
 
-class Kafka:
-    """One Kafka."""
+class _OneBroker:
+    """What may be done to a broker, whichever it is."""
 
     name = "broker"
 
-    def __init__(self, folder: Path, link_port: int) -> None:
-        self._disk = Disk(folder / "kafka-disk")
-        self._broker = _LinkedKafka(self._disk.folder / "kafka", link_port)
-        self.url = f"kafka://{HOST}:{link_port}"
-        self.address = self._broker.address
+    def __init__(self, broker: KafkaBroker | RabbitMQBroker, url: str) -> None:
+        self._broker = broker
+        self.url = url
+        self.address = broker.address
 
     def start(self) -> None:
         if self._broker.pid is None:
@@ -259,6 +258,14 @@ class Kafka:
 
     def thaw(self) -> None:
         self._broker.thaw()
+
+
+class Kafka(_OneBroker):
+    """One Kafka."""
+
+    def __init__(self, folder: Path, link_port: int) -> None:
+        self._disk = Disk(folder / "kafka-disk")
+        super().__init__(_LinkedKafka(self._disk.folder / "kafka", link_port), f"kafka://{HOST}:{link_port}")
 
     def fill(self) -> None:
         self._disk.fill()
@@ -275,32 +282,12 @@ class Kafka:
         self._disk.close()
 
 
-class RabbitMQ:
+class RabbitMQ(_OneBroker):
     """One RabbitMQ."""
 
-    name = "broker"
-
     def __init__(self, folder: Path, link_port: int) -> None:
-        self._broker = RabbitMQBroker(folder / "rabbitmq")
-        self.url = f"amqp://guest:guest@{HOST}:{link_port}/"
-        self.address = self._broker.address
-
-    def start(self) -> None:
-        if self._broker.pid is None:
-            self._broker.stop()
-            self._broker.start()
-
-    def stop(self) -> None:
-        self._broker.stop()
-
-    def kill(self) -> None:
-        self._broker.kill()
-
-    def freeze(self) -> None:
-        self._broker.freeze()
-
-    def thaw(self) -> None:
-        self._broker.thaw()
+        self._rabbitmq = RabbitMQBroker(folder / "rabbitmq")
+        super().__init__(self._rabbitmq, f"amqp://guest:guest@{HOST}:{link_port}/")
 
     def fill(self) -> None:
         """Its memory alarm: every publisher is blocked."""
@@ -314,7 +301,7 @@ class RabbitMQ:
         self._broker.kill()
 
     def _control(self, *arguments: str) -> None:
-        environment = self._broker._environment()
+        environment = self._rabbitmq._environment()
         command = ["/usr/lib/rabbitmq/bin/rabbitmqctl", "-n", environment["RABBITMQ_NODENAME"]]
         done = subprocess.run(
             [*command, "set_vm_memory_high_watermark", *arguments],
