@@ -60,7 +60,8 @@ format: .venv/.dev ## Format and mend what a machine can mend
 lock: .venv/.uv ## Resolve the dependencies anew and write the hashed lock files
 	@$(UV) lock --upgrade
 	@$(UV) export --all-packages --no-default-groups --group build --no-emit-workspace --no-header --output-file requirements.lock >/dev/null
-	@$(UV) export --all-packages --all-groups --no-emit-workspace --no-header --output-file requirements-dev.lock >/dev/null
+	@$(UV) export --all-packages --all-groups --no-group node --no-emit-workspace --no-header --output-file requirements-dev.lock >/dev/null
+	@$(UV) export --only-group node --no-header --output-file requirements-node.lock >/dev/null
 
 .PHONY: clean
 clean: ## Remove .venv and everything built
