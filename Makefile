@@ -12,6 +12,8 @@ SOURCES := $(addsuffix /src,$(MEMBERS))
 space := $(subst ,, )
 NATIVE_SOURCES := $(wildcard native/setup.py native/pyproject.toml native/src/tradewind_native/*.pyx \
 	native/src/tradewind_native/*.pxd native/src/tradewind_native/*.h native/src/tradewind_native/*.hpp)
+PAGE_SOURCES := $(shell find services/ui/web -name node_modules -prune -o -type f -print 2>/dev/null) services/ui/make-page
+HAS_NODE = $(shell node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null && command -v npm)
 ARGS ?=
 
 .PHONY: help
@@ -20,7 +22,10 @@ help: ## Print this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-17s %s\n", $$1, $$2}'
 
 .PHONY: setup
-setup: .venv/.ready ## Make .venv with the `tradewind` command in it
+setup: .venv/.ready .venv/.page ## Make .venv with the `tradewind` command in it, and the page
+
+.PHONY: ui
+ui: .venv/.page ## Build the page (services/ui/web); without Node 20 the one from PyPI is taken
 
 .PHONY: demo
 demo: setup ## The whole platform in one process on this machine; the page's address is printed
@@ -85,6 +90,16 @@ clean: ## Remove .venv and everything built
 .venv/.ready: .venv/.packages $(addsuffix /pyproject.toml,$(MEMBERS)) $(NATIVE_SOURCES)
 	@echo "Building the native kernels and installing Tradewind"
 	@$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation $(addprefix --editable ,$(MEMBERS))
+	@touch $@
+
+.venv/.node: .venv/.uv requirements-node.lock
+	@[ -n "$(HAS_NODE)" ] || { echo "Installing Node for the build of the page"; \
+		$(UV) pip install --python $(BIN)/python --require-hashes --requirement requirements-node.lock; }
+	@touch $@
+
+.venv/.page: .venv/.node .venv/.ready $(PAGE_SOURCES)
+	@echo "Building the page"
+	@PYTHON=$(CURDIR)/$(BIN)/python services/ui/make-page
 	@touch $@
 
 .venv/.dev: .venv/.ready requirements-dev.lock
