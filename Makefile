@@ -33,7 +33,7 @@ demo: setup ## The whole platform in one process on this machine; the page's add
 
 .PHONY: test
 test: .venv/.dev ## All tests that need nothing installed: embedded PostgreSQL and Valkey, bus in memory
-	@$(BIN)/pytest -m "not brokers" $(ARGS)
+	@$(BIN)/pytest -m "not brokers and not ui" $(ARGS)
 
 .PHONY: servers
 servers: .venv/.dev ## Fetch what `make test-brokers` runs against and no distribution packages: Kafka, TimescaleDB
@@ -43,6 +43,11 @@ servers: .venv/.dev ## Fetch what `make test-brokers` runs against and no distri
 .PHONY: test-brokers
 test-brokers: .venv/.dev ## Tests on Kafka, RabbitMQ, redis-server and TimescaleDB; what is missing is skipped with the reason
 	@$(BIN)/pytest -m brokers $(ARGS)
+
+.PHONY: test-ui
+test-ui: .venv/.dev .venv/.page ## Tests of the page in Chromium on the running demo; screenshots in build/ui-screenshots
+	@cd services/ui/web && npm run --silent check && npm test --silent
+	@$(BIN)/pytest -m ui $(ARGS)
 
 .PHONY: check
 check: .venv/.dev ## Formatting, lint, strict types, import layers
