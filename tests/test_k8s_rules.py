@@ -17,7 +17,8 @@ from tradewind.runtime.venue_target import venue_target
 SERVICES: dict[str, Service] = {point.name: point.load() for point in entry_points(group="tradewind.services")}
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
 NAME = "app.kubernetes.io/name"
-SEVERAL_MAY_RUN = {"api"}
+SEVERAL_MAY_RUN = {"api", "ui"}
+PAGE = "ui"  # files behind nginx: no process of the platform, so without its settings, secrets and metrics
 
 pytestmark = pytest.mark.parametrize("profile", PROFILES)
 
@@ -29,6 +30,11 @@ def amount(text: str) -> float:
 
 def deployments(profile: str) -> dict[str, Document]:
     return {one["metadata"]["name"]: one for _, one in of_kind(profile, "Deployment")}
+
+
+def processes(profile: str) -> dict[str, Document]:
+    """Those that run ``tradewind``."""
+    return {name: one for name, one in deployments(profile).items() if name != PAGE}
 
 
 def test_every_service_folder_is_there_and_nothing_else(profile: str) -> None:
@@ -118,14 +124,14 @@ def test_every_service_is_probed_on_the_health_port(profile: str) -> None:
         # Not so impatient that one slow moment ends a process that trades.
         alive = container["livenessProbe"]
         assert alive["periodSeconds"] * alive["failureThreshold"] >= 30
-        assert environment_of(profile, one)["TRADEWIND_HEALTH_PORT"] == "9100"
+        assert name == PAGE or environment_of(profile, one)["TRADEWIND_HEALTH_PORT"] == "9100"
 
 
 def test_the_grace_period_is_longer_than_the_services_own_way_to_stop(profile: str) -> None:
     for name, one in deployments(profile).items():
         [command] = [container_of(one)["lifecycle"]["preStop"]["exec"]["command"]]
         assert command[0] == "sleep"
-        own_s = max(STOP_BUDGET_S, SERVICES[name].stop_budget_s) + STOP_MARGIN_S
+        own_s = max(STOP_BUDGET_S, SERVICES[name].stop_budget_s if name in SERVICES else 0) + STOP_MARGIN_S
         assert pod_of(one)["spec"]["terminationGracePeriodSeconds"] > int(command[1]) + own_s, name
 
 
@@ -139,7 +145,7 @@ def test_what_writes_alone_is_never_there_twice(profile: str) -> None:
         else:
             assert (one["spec"]["strategy"], one["spec"]["replicas"]) == ({"type": "Recreate"}, 1), name
     scaled = {one["spec"]["scaleTargetRef"]["name"] for _, one in of_kind(profile, "HorizontalPodAutoscaler")}
-    assert scaled == (set() if profile.startswith("dev_") else SEVERAL_MAY_RUN)
+    assert scaled == (set() if profile.startswith("dev_") else SEVERAL_MAY_RUN - {PAGE})
     for name in scaled:
         assert "replicas" not in deployments(profile)[name]["spec"], "each apply would undo the autoscaler's work"
 
@@ -158,6 +164,7 @@ def test_everything_is_denied_first_and_each_may_reach_only_what_it_needs(profil
     everything = the_one(profile, "NetworkPolicy", "deny-all")["spec"]
     assert everything == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     ports = {"market-data-bus": {9092, 9093, 5672}, "postgres": {5432}, "redis": {6379}, "venue": {8081, 443, 9443}}
+    ports["api"] = {8080}
     for name, one in deployments(profile).items():
         needs = set(tomllib.loads((ROOT / "services" / name / "service.toml").read_text())["needs"])
         labels = {key.removeprefix("needs-") for key in pod_of(one)["metadata"]["labels"] if key.startswith("needs-")}
@@ -191,7 +198,7 @@ def _variables(one: Document) -> list[tuple[str, str]]:
 
 def test_every_variable_exists_in_the_code_and_takes_its_value(profile: str) -> None:
     platform = {PREFIX + name.upper() for name in PlatformSettings.__struct_fields__}
-    for name, one in deployments(profile).items():
+    for name, one in processes(profile).items():
         variables = environment_of(profile, one)
         own = {service_prefix(name) + field.upper() for field in SERVICES[name].settings.__struct_fields__}
         assert {variable.removesuffix("_FILE") for variable in variables} <= platform | own, name
@@ -203,7 +210,7 @@ def test_every_variable_exists_in_the_code_and_takes_its_value(profile: str) -> 
 
 
 def test_a_files_variable_leads_to_a_secret_that_is_mounted(profile: str) -> None:
-    for _, one in [*of_kind(profile, "Deployment"), *of_kind(profile, "Job")]:
+    for one in [*processes(profile).values(), *(job for _, job in of_kind(profile, "Job"))]:
         mounted = set(_secret_files(one))
         named = {value for variable, value in environment_of(profile, one).items() if variable.endswith("_FILE")}
         assert named == mounted, one["metadata"]["name"]
@@ -217,6 +224,13 @@ def _secret_files(one: Document) -> list[str]:
         [source["secret"] for source in volume["projected"]["sources"]] if "projected" in volume else [volume["secret"]]
     )
     return [f"{mount['mountPath']}/{item['path']}" for part in parts for item in part["items"]]
+
+
+def test_the_page_holds_no_secret_and_no_setting_of_the_platform(profile: str) -> None:
+    page = deployments(profile)[PAGE]
+    assert [volume["name"] for volume in pod_of(page)["spec"]["volumes"]] == ["tmp"]
+    assert set(environment_of(profile, page)) == {"TRADEWIND_UI_API_URL"}
+    assert {one["metadata"]["name"] for _, one in of_kind(profile, "Ingress")} <= {PAGE}
 
 
 def test_settings_are_immutable_and_named_by_what_they_hold(profile: str) -> None:
@@ -235,21 +249,21 @@ def test_the_migration_is_a_job_that_the_services_wait_for(profile: str) -> None
     assert path == "2-migration/migrate.yaml"
     assert container_of(job)["args"] == ["tradewind", "db", "migrate"]
     assert container_of(job)["image"].rsplit("/", 1)[-1].startswith("runtime:")
-    for name, one in deployments(profile).items():
+    for name, one in processes(profile).items():
         assert environment_of(profile, one)["TRADEWIND_SCHEMA"] == "wait", name
 
 
 def test_only_execution_holds_keys_and_only_where_the_profile_names_them(profile: str) -> None:
     holders = {
         name
-        for name, one in deployments(profile).items()
+        for name, one in processes(profile).items()
         if any(path.endswith("venue_api_key") for path in _secret_files(one))
     }
     assert holders == ({"execution"} if profile == "prod_binance" else set())
 
 
 def test_orders_go_where_the_profile_says_and_each_service_would_say_so(profile: str) -> None:
-    for name, one in deployments(profile).items():
+    for name, one in processes(profile).items():
         variables = environment_of(profile, one)
         keys = {"TRADEWIND_VENUE_API_KEY": "k", "TRADEWIND_VENUE_API_SECRET": "s"} if name == "execution" else {}
         plain = {variable: value for variable, value in variables.items() if not variable.endswith("_FILE")}

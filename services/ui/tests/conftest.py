@@ -1,10 +1,14 @@
 """Chromium and running platforms, each started when first asked for."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parent))
+
 from ui_platform import CAPTURE, CHROMIUM, UiPlatform
 
 from tradewind.services.ui import ASSETS
@@ -43,9 +47,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UiPlatform]:
     yield from _running(UiPlatform(tmp_path_factory.mktemp("demo"), "--seed", "7"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def replaying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UiPlatform]:
-    """The demo replaying recorded Binance traffic as fast as it was recorded, for what looks."""
+    """The demo replaying recorded Binance traffic as fast as it was recorded (six minutes), for what looks."""
     if not CAPTURE.exists():
         missing("capture", f"no recorded capture at {CAPTURE}; set TRADEWIND_TEST_DATA")
     yield from _running(UiPlatform(tmp_path_factory.mktemp("replay"), "--replay", str(CAPTURE)))

@@ -11,7 +11,7 @@ from tradewind.runtime.kubernetes.profiles import Bytes, Cpu
 
 TEMPLATE: Final = "k8s.yaml.j2"
 
-Need = Literal["market-data-bus", "orders-bus", "postgres", "redis", "venue"]
+Need = Literal["market-data-bus", "orders-bus", "postgres", "redis", "venue", "api"]
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,7 +32,7 @@ class ServiceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """``service.toml``. ``port`` is what others use, 0 if none; ``needs`` is all that its process connects to."""
 
     name: str
-    kind: Literal["strategy", "edge", "feed", "order-path", "books", "venue"]
+    kind: Literal["strategy", "edge", "feed", "order-path", "books", "venue", "page"]
     port: Annotated[int, Meta(ge=0, le=65_535)]
     needs: tuple[Need, ...]
     resources: Resources
