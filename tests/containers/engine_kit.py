@@ -12,7 +12,10 @@ from urllib.request import Request, urlopen
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 VERSION: Final = "test"
-SERVICES: Final = sorted(path.parent.name for path in ROOT.glob("services/*/Dockerfile"))
+PAGE: Final = "ui"
+"""nginx with the page: a container of ours, and no process of the platform."""
+SERVICES: Final = sorted(path.parent.name for path in ROOT.glob("services/*/Dockerfile") if path.parent.name != PAGE)
+CONTAINERS: Final = [*SERVICES, PAGE]
 STRATEGIES: Final = [name for name in SERVICES if name.startswith("strategy-")]
 STORES: Final = ["broker", "postgres", "redis"]
 _TIMEOUT_S: Final = 60.0

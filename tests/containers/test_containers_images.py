@@ -6,7 +6,7 @@ import tarfile
 from typing import IO, Any
 
 import pytest
-from containers.engine_kit import ROOT, SERVICES, docker, image
+from containers.engine_kit import CONTAINERS, PAGE, ROOT, SERVICES, docker, image
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -55,12 +55,13 @@ def test_an_unknown_service_is_one_clear_line(images: list[str]) -> None:
     assert done.stderr.strip() == "tradewind: there is no service 'recorder'; there are: risk"
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", CONTAINERS)
 def test_how_an_image_is_set_up(images: list[str], service: str) -> None:
     config: dict[str, Any] = json.loads(docker("image", "inspect", image(service)).stdout)[0]["Config"]
     assert config["User"] == "10001:10001"
     assert config["Entrypoint"] == ["/usr/bin/tini", "--"]
-    assert config["Cmd"] == ["tradewind", "run", service]  # the exec form: no shell between tini and the service
+    # The exec form: no shell between tini and the service.
+    assert config["Cmd"] == (["tradewind-page"] if service == PAGE else ["tradewind", "run", service])
     assert config["Healthcheck"]["Test"] == ["CMD", "tradewind-ready"]
     assert not [one for one in config["Env"] if "SECRET" in one or "PASSWORD" in one or "_KEY" in one]
 

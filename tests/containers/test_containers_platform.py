@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from containers.engine_kit import ROOT, SERVICES, STORES, STRATEGIES, Platform, docker, image, until
+from containers.engine_kit import CONTAINERS, PAGE, ROOT, SERVICES, STORES, STRATEGIES, Platform, docker, image, until
 from containers.ledger_kit import check_ledger, resume
 
 pytestmark = pytest.mark.timeout(1200)
@@ -29,19 +29,20 @@ def test_orders_flow_and_the_page_answers(kafka_platform: Platform) -> None:
 
 
 def test_the_page_is_published_on_loopback_alone(kafka_platform: Platform) -> None:
-    published = {name: kafka_platform.inspect(name)["NetworkSettings"]["Ports"] for name in [*SERVICES, *STORES]}
+    published = {name: kafka_platform.inspect(name)["NetworkSettings"]["Ports"] for name in [*CONTAINERS, *STORES]}
     bound = {name: ports for name, ports in published.items() if any(ports.values())}
-    assert set(bound) == {"api"}
-    assert [one["HostIp"] for one in bound["api"]["8080/tcp"]] == ["127.0.0.1"]
+    assert set(bound) == {PAGE}
+    assert [one["HostIp"] for one in bound[PAGE]["8080/tcp"]] == ["127.0.0.1"]
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", CONTAINERS)
 def test_what_a_container_is_from_inside(kafka_platform: Platform, service: str) -> None:
     def inside(script: str) -> str:
         return kafka_platform.run_in(service, "bash", "-c", script, check=False).strip()
 
     assert inside("id -u; id -g").split() == ["10001", "10001"]
-    assert inside("tr '\\0' ' ' </proc/1/cmdline") == f"/usr/bin/tini -- tradewind run {service}"
+    command = "tradewind-page" if service == PAGE else f"tradewind run {service}"
+    assert inside("tr '\\0' ' ' </proc/1/cmdline") == f"/usr/bin/tini -- {command}"
     status = dict(line.split(":\t", 1) for line in inside("cat /proc/1/status").splitlines() if ":\t" in line)
     assert {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
     assert status["NoNewPrivs"] == "1"
@@ -51,7 +52,7 @@ def test_what_a_container_is_from_inside(kafka_platform: Platform, service: str)
     assert inside("mount | grep -c ' /data '") == ("1" if service == "sim-venue" else "0")
     tools = "gcc g++ cc c++ make uv pip pip3 git curl wget ensurepip"
     assert inside(f"for tool in {tools}; do command -v $tool; done") == ""
-    assert inside("python3 -c 'import pip' 2>&1 | tail -1").startswith("ModuleNotFoundError")
+    assert service == PAGE or inside("python3 -c 'import pip' 2>&1 | tail -1").startswith("ModuleNotFoundError")
     assert inside("ls -a /root /home/* /tmp /usr/local 2>/dev/null | grep -c _history") == "0"
 
 
@@ -66,7 +67,7 @@ def test_an_image_holds_its_service_and_no_other(kafka_platform: Platform, servi
     assert ("tradewind-execution" in packages) == (service == "execution")
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", CONTAINERS)
 def test_limits_are_those_of_the_service_file(kafka_platform: Platform, service: str) -> None:
     resources = tomllib.loads((ROOT / "services" / service / "service.toml").read_text())["resources"]
     host = kafka_platform.inspect(service)["HostConfig"]
@@ -77,11 +78,25 @@ def test_limits_are_those_of_the_service_file(kafka_platform: Platform, service:
     assert host["Privileged"] is False
 
 
+def test_the_page_comes_with_its_protections_and_finds_the_api_again(kafka_platform: Platform) -> None:
+    with urlopen(f"{kafka_platform.page}/", timeout=5) as answer:
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["cache-control"] == "no-cache"
+        script = re.search(r'src="(/assets/[^"]+\.js)"', answer.read().decode())
+    assert script is not None
+    with urlopen(f"{kafka_platform.page}{script[1]}", timeout=5) as answer:
+        assert "immutable" in answer.headers["cache-control"]
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+    # A new container has another address.
+    kafka_platform.compose("up", "--detach", "--no-deps", "--force-recreate", "api", timeout_s=120)
+    until(lambda: kafka_platform.is_healthy(PAGE) and kafka_platform.api("/health")["ready"], "the page finds it")
+
+
 def test_secrets_are_nowhere_but_in_their_files(kafka_platform: Platform) -> None:
     wanted = ("postgres_password", "rabbitmq.conf", "venue_api_secret")
     values = {(kafka_platform.secrets / name).read_text().split()[-1] for name in wanted}
     assert all(len(value) > 16 for value in values)
-    for service in [*SERVICES, *STORES, "migrate"]:
+    for service in [*CONTAINERS, *STORES, "migrate"]:
         described = kafka_platform.inspect(service)
         log = docker("logs", described["Id"])
         text = json.dumps(described) + log.stdout + log.stderr
@@ -93,7 +108,7 @@ def test_secrets_are_nowhere_but_in_their_files(kafka_platform: Platform) -> Non
 def test_a_strategy_is_updated_and_rolled_back_while_the_others_trade(
     kafka_platform: Platform, next_version: str
 ) -> None:
-    others = [name for name in [*SERVICES, *STORES] if name != UPDATED]
+    others = [name for name in [*CONTAINERS, *STORES] if name != UPDATED]
     before = {name: kafka_platform.inspect(name)["State"]["StartedAt"] for name in others}
     release = "from tradewind.services.strategy_ema_cross import strategy; print(getattr(strategy, 'RELEASE', 'first'))"
 
@@ -109,13 +124,13 @@ def test_a_strategy_is_updated_and_rolled_back_while_the_others_trade(
     assert all(row["state"] == "ready" for row in rows)
 
 
-@pytest.mark.parametrize("service", [*STORES, *SERVICES])
+@pytest.mark.parametrize("service", [*STORES, *CONTAINERS])
 def test_a_killed_container_comes_back_and_trading_goes_on(kafka_platform: Platform, service: str) -> None:
     started = kafka_platform.inspect(service)["State"]["StartedAt"]
     kafka_platform.kill(service)
     until(lambda: kafka_platform.inspect(service)["State"]["StartedAt"] != started, f"{service} is started again")
     until(lambda: kafka_platform.is_healthy(service), f"{service} is healthy again")
-    until(lambda: all(kafka_platform.is_healthy(name) for name in SERVICES), "all services are healthy")
+    until(lambda: all(kafka_platform.is_healthy(name) for name in CONTAINERS), "all services are healthy")
     kafka_platform.wait_for_fills(OTHER, more=2)
 
 
@@ -126,12 +141,12 @@ def test_the_ledger_is_right_after_all_these_deaths(kafka_platform: Platform) ->
 
 
 def test_sigterm_ends_every_service_with_0_within_its_grace(kafka_platform: Platform) -> None:
-    kafka_platform.compose("stop", *SERVICES, timeout_s=120)
-    for service in SERVICES:
+    kafka_platform.compose("stop", *CONTAINERS, timeout_s=120)
+    for service in CONTAINERS:
         state = kafka_platform.inspect(service)["State"]
         assert (state["Status"], state["ExitCode"], state["OOMKilled"]) == ("exited", 0, False), service
         log = docker("logs", "--tail", "5", kafka_platform.inspect(service)["Id"])
-        assert "stopped" in log.stdout.splitlines(), service
+        assert service == PAGE or "stopped" in log.stdout.splitlines(), service
     kafka_platform.up(wait_s=120)
     kafka_platform.wait_for_fills(OTHER)
     check_ledger(kafka_platform)
