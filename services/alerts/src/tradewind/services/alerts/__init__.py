@@ -1,0 +1,1 @@
+"""Alerts from what the services say, told once by webhook and e-mail."""
