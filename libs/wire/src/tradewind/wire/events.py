@@ -237,6 +237,25 @@ class Audited(Message, frozen=True, kw_only=True, tag="Audited"):
     why: str
 
 
+class AlertChanged(Message, frozen=True, kw_only=True, tag="AlertChanged"):
+    """An alert was opened, changed, acknowledged or resolved. Persisted before; of two, the one with the
+    higher ``revision`` is newer. ``state``: OPEN, ACKNOWLEDGED or RESOLVED; ``severity``: info, warning or critical."""
+
+    alert_id: int
+    revision: int
+    name: str
+    severity: str
+    summary: str
+    subject: str
+    page: str
+    state: str
+    first_at: int
+    last_at: int
+    count: int
+    acknowledged_by: str | None = None
+    resolved_at: int | None = None
+
+
 class ReplayStepEnded(Message, frozen=True, kw_only=True, tag="ReplayStepEnded"):
     """All market data of one step of a lockstep replay was published before this. ``step`` counts from 1."""
 
@@ -316,6 +335,7 @@ EVENT_TYPES: tuple[type[msgspec.Struct], ...] = (
     KillSwitchChanged,
     FlatnessReported,
     BooksCompared,
+    AlertChanged,
     ReplayStepEnded,
     ReplayStepSettled,
     DeadLettered,

@@ -25,6 +25,7 @@ from tradewind.wire.commands import (
 from tradewind.wire.events import (
     ORDER_EVENT_TYPES,
     AccountBalancesChanged,
+    AlertChanged,
     Audited,
     BooksCompared,
     DeadLettered,
@@ -42,6 +43,7 @@ from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.topics import (
     ACCOUNT_EVENTS,
     MD_STATUS,
+    OPS_ALERTS,
     OPS_AUDIT,
     ORDERS_COMMANDS,
     ORDERS_EVENTS,
@@ -91,7 +93,7 @@ TRAFFIC: Final = (
         {"market-data": (MarketBatch, ReplayStepEnded)},
         (STRATEGIES, "execution", "portfolio", "recorder", "api"),
     ),
-    TopicTraffic(MD_STATUS, "How each market data feed is.", {"market-data": (FeedStatusChanged,)}, ("api",)),
+    TopicTraffic(MD_STATUS, "How each market data feed is.", {"market-data": (FeedStatusChanged,)}, ("api", "alerts")),
     TopicTraffic(
         ORDERS_COMMANDS,
         "What the owner of a venue account is asked to do.",
@@ -136,6 +138,12 @@ TRAFFIC: Final = (
         (STRATEGIES, "portfolio", "api"),
     ),
     TopicTraffic(OPS_AUDIT, "Who changed what, and why.", {"risk": (Audited,)}, (OPERATOR,)),
+    TopicTraffic(
+        OPS_ALERTS,
+        "What people must know: each alert as it is now, under its number.",
+        {"alerts": (AlertChanged,), "api": (AlertChanged,)},
+        ("api",),
+    ),
     TopicTraffic(
         DEAD_LETTERS,
         "What no reader of a topic could handle, with the reason.",

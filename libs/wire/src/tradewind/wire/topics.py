@@ -50,6 +50,7 @@ RISK_COMMANDS: Final = Topic("risk.commands", Plane.ORDERS, "scope")
 RISK_STATE: Final = Topic("risk.state", Plane.ORDERS, "scope", compacted=True)
 REF_INSTRUMENTS: Final = Topic("ref.instruments", Plane.ORDERS, "instrument", compacted=True)
 OPS_AUDIT: Final = Topic("ops.audit", Plane.ORDERS, "actor", retention_s=30 * DAY_S)
+OPS_ALERTS: Final = Topic("ops.alerts", Plane.ORDERS, "alert", compacted=True)
 
 FIXED_TOPICS: Final = (
     MD_STATUS,
@@ -60,5 +61,6 @@ FIXED_TOPICS: Final = (
     RISK_STATE,
     REF_INSTRUMENTS,
     OPS_AUDIT,
+    OPS_ALERTS,
 )
 BY_NAME: Final[dict[str, Topic]] = {topic.name: topic for topic in FIXED_TOPICS}

@@ -13,7 +13,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where to tell, how often, and from when on something is worth telling. Fields that end in ``_s`` are seconds.
 
     A channel is on when it has an address: ``webhook_url`` (with ``webhook_secret`` for the signature), or
-    ``smtp_host`` with ``email_from`` and ``email_to`` (comma-separated). ``ca_file`` is a PEM file of the authorities to
+    ``smtp_host`` with ``email_from`` and ``email_to`` (comma-separated). ``ca_file`` is a PEM file of authorities to
     trust beside the machine's own. Nothing less severe than a channel's ``…_min_severity`` is sent there.
 
     What opens within ``group_s`` is one message; what stays OPEN is told again after ``repeat_s``; an attempt takes at
