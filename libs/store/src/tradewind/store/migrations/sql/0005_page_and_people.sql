@@ -65,3 +65,65 @@ CREATE TABLE alert_marks (
     value      bigint NOT NULL,
     changed_at bigint NOT NULL -- ns
 );
+
+-- People: users, their logins and what they have done. Secrets are kept as hashes: passwords as argon2id, everything
+-- that was random when it was made (refresh tokens, api tokens, one-time links) as SHA-256. Times are ns.
+CREATE TABLE users (
+    name           text    PRIMARY KEY CHECK (name ~ '^[a-z0-9][a-z0-9._-]{0,31}$'),
+    role           text    NOT NULL CHECK (role IN ('viewer', 'trader', 'risk', 'admin')),
+    enabled        boolean NOT NULL DEFAULT true,
+    password_hash  text, -- null: no password was ever set
+    subject        text    UNIQUE, -- issuer and subject at the identity provider; null: nobody comes from there
+    created_at     bigint  NOT NULL,
+    password_at    bigint,
+    last_login_at  bigint
+);
+
+-- A login and what has become of it; its refresh tokens are one family.
+CREATE TABLE sessions (
+    session_id text   PRIMARY KEY,
+    user_name  text   NOT NULL REFERENCES users,
+    client     text   NOT NULL,
+    created_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    ended_at   bigint,
+    ended_why  text   NOT NULL DEFAULT ''
+);
+CREATE INDEX sessions_of ON sessions (user_name) WHERE ended_at IS NULL;
+CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;
+CREATE TABLE refresh_tokens (
+    token_hash bytea  PRIMARY KEY,
+    session_id text   NOT NULL REFERENCES sessions,
+    issued_at  bigint NOT NULL,
+    used_at    bigint -- one that comes again after its use was stolen, from us or from the thief
+);
+CREATE INDEX refresh_tokens_of ON refresh_tokens (session_id);
+
+CREATE TABLE api_tokens (
+    token_id     text   PRIMARY KEY,
+    user_name    text   NOT NULL REFERENCES users,
+    label        text   NOT NULL,
+    token_hash   bytea  NOT NULL UNIQUE,
+    created_at   bigint NOT NULL,
+    expires_at   bigint,
+    last_used_at bigint,
+    revoked_at   bigint
+);
+CREATE INDEX api_tokens_of ON api_tokens (user_name);
+
+CREATE TABLE one_time_links (
+    token_hash bytea  PRIMARY KEY,
+    user_name  text   REFERENCES users, -- null: makes the first admin
+    created_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    used_at    bigint
+);
+
+-- Who did it in which role, to what, from where. Rows of services that act by themselves have none of it.
+ALTER TABLE audit
+    ADD COLUMN entry_id text UNIQUE, -- makes a line that is written again, after an answer was lost, one line
+    ADD COLUMN role     text NOT NULL DEFAULT '',
+    ADD COLUMN subject  text NOT NULL DEFAULT '',
+    ADD COLUMN client   text NOT NULL DEFAULT '';
+CREATE INDEX audit_of_actor ON audit (actor, id DESC);
+CREATE INDEX audit_of_subject ON audit (subject, id DESC);
