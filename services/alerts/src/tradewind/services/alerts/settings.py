@@ -46,7 +46,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     flap_window_s: float = 3_600.0
     flap_quiet_s: float = 900.0
 
-    evaluate_every_s: float = 1.0
+    evaluate_every_s: float = 2.0
+    measure_every_s: float = 10.0
+    """Lag and dead letters are asked for this often; it costs the broker some requests per topic."""
     clear_s: float = 10.0
     """A condition must be gone for so long before its alert is resolved."""
     unknown_order_s: float = 30.0
@@ -57,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A service that has not been there for so long is not missed any more."""
     restarts: int = 3
     restart_window_s: float = 600.0
-    lease_changes: int = 2
+    lease_changes: int = 3
     lease_window_s: float = 3_600.0
     feed_s: float = 30.0
     lag_messages: int = 1_000
@@ -68,10 +70,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Part of a limit, 0 to 1, from which on it is near."""
     put_aside_window_s: float = 300.0
     store_away_s: float = 15.0
+    channel_s: float = 30.0
+    """A channel must fail for so long before that is an alert."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work. Raises ValueError in words that name no secret."""
-        positive = ("evaluate_every_s", "send_timeout_s", "retry_first_s", "give_up_s", "repeat_s")
+        positive = ("evaluate_every_s", "measure_every_s", "send_timeout_s", "retry_first_s", "give_up_s", "repeat_s")
         for name in (*positive, *_WAITS):
             if getattr(self, name) < 0 or (name in positive and not getattr(self, name)):
                 raise ValueError(f"{name} must be {'above' if name in positive else 'at least'} 0")
@@ -121,6 +125,7 @@ _WAITS = (
     "lag_s",
     "loop_lag_s",
     "store_away_s",
+    "channel_s",
 )
 
 

@@ -1,0 +1,104 @@
+"""What the buses say: the state of each feed, how far each group is behind, how many messages were put aside.
+
+Two tasks, owned by the service: ``follow_feeds`` and ``measure``; they go on over any absence of the broker. Bounds:
+one state per instrument, one number per topic.
+"""
+
+import asyncio
+from typing import Final
+
+from tradewind.bus.interface import Start
+from tradewind.runtime.service import ServiceContext
+from tradewind.wire.events import FeedStatusChanged
+from tradewind.wire.topics import FIXED_TOPICS, MD_STATUS, Plane, Topic, dead_letters_of
+
+MEASURE_EVERY_S: Final = 10.0
+DESCRIBE_TIMEOUT_S: Final = 5.0
+MOST_FEEDS: Final = 5_000
+_WELL: Final = frozenset({"LIVE", "ENDED"})
+
+
+class BusEye:
+    """The newest that is known."""
+
+    def __init__(self, context: ServiceContext, measure_every_s: float = MEASURE_EVERY_S) -> None:
+        self._context = context
+        self._every_s = measure_every_s
+        self._feeds: dict[tuple[str, str], str] = {}
+        self.lag: dict[tuple[str, str], int] = {}
+        """(topic, group) -> messages it has not committed."""
+        self.put_aside: dict[str, int] = {}
+        """Topic -> messages on its dead-letter topic since it was made."""
+        self.measured = False
+        """Whether there was a measurement yet."""
+        self.problem = ""
+        """Why the last measurement has no answer; empty when it has."""
+
+    @property
+    def knows_feeds(self) -> bool:
+        """Whether any feed was heard of."""
+        return bool(self._feeds)
+
+    def unwell_feeds(self) -> dict[str, str]:
+        """Instrument or venue -> state, where that is neither LIVE nor the end of a replay."""
+        return {instrument or venue: state for (venue, instrument), state in self._feeds.items() if state not in _WELL}
+
+    async def follow_feeds(self) -> None:
+        """Keep the states of feeds, until cancelled."""
+        while True:
+            try:
+                await self._follow_feeds()
+            except OSError as error:
+                self._context.log.warning("feeds are not followed", reason=type(error).__name__)
+                await asyncio.sleep(self._every_s)
+
+    async def _follow_feeds(self) -> None:
+        bus = self._context.bus_for(MD_STATUS)
+        subscription = await bus.subscribe(MD_STATUS, start=Start.EARLIEST)
+        try:
+            while True:
+                for delivery in await subscription.receive():
+                    if isinstance(delivery.payload, FeedStatusChanged):
+                        self.take(delivery.payload)
+        finally:
+            await subscription.close()
+
+    def take(self, event: FeedStatusChanged) -> None:
+        """One state; without an instrument it is that of all of the venue."""
+        key = (str(event.venue), str(event.instrument_id or ""))
+        if event.instrument_id is None:
+            for other in [one for one in self._feeds if one[0] == key[0]]:
+                self._feeds[other] = event.state
+        else:
+            # It speaks for itself from now on.
+            self._feeds.pop((key[0], ""), None)
+        if key in self._feeds or len(self._feeds) < MOST_FEEDS:
+            self._feeds[key] = event.state
+
+    async def measure(self) -> None:
+        """Ask for lag and dead letters again and again, until cancelled."""
+        while True:
+            try:
+                await self._measure_all()
+            except (OSError, TimeoutError) as error:
+                if not self.problem:
+                    self._context.log.warning("the broker does not answer", reason=type(error).__name__)
+                self.problem = f"no answer ({type(error).__name__})"
+            else:
+                self.problem, self.measured = "", True
+            await asyncio.sleep(self._every_s)
+
+    async def _measure_all(self) -> None:
+        lag: dict[tuple[str, str], int] = {}
+        for topic in FIXED_TOPICS:
+            if topic.plane is Plane.ORDERS:
+                described = await self._described(topic)
+                lag.update({(topic.name, group): sum(parts.values()) for group, parts in described[1].items()})
+            letters = await self._described(dead_letters_of(topic.name))
+            self.put_aside[topic.name] = letters[0]
+        self.lag = lag
+
+    async def _described(self, topic: Topic) -> tuple[int, dict[str, dict[int, int]]]:
+        async with asyncio.timeout(DESCRIBE_TIMEOUT_S):
+            found = await self._context.bus_for(topic).describe(topic)
+        return sum(one.end for one in found.partitions), {group: dict(parts) for group, parts in found.lag.items()}
