@@ -8,7 +8,10 @@ from tradewind.wire.messages import Message
 
 
 class SubmitOrder(Message, frozen=True, kw_only=True, tag="SubmitOrder"):
-    """Send a new order. Prices and sizes are mantissas of the instrument; ``expire_time`` in ns for GTD."""
+    """Send a new order. Prices and sizes are mantissas of the instrument; ``expire_time`` in ns for GTD.
+
+    ``run`` is the strategy's start that asks; once a later one has begun, it is denied. 0: of no start.
+    """
 
     strategy_id: StrategyId
     account_id: AccountId
@@ -23,6 +26,7 @@ class SubmitOrder(Message, frozen=True, kw_only=True, tag="SubmitOrder"):
     post_only: bool = False
     reduce_only: bool = False
     expire_time: int | None = None
+    run: int = 0
 
 
 class CancelOrder(Message, frozen=True, kw_only=True, tag="CancelOrder"):
@@ -119,7 +123,49 @@ class ReplayStepAnswered(Message, frozen=True, kw_only=True, tag="ReplayStepAnsw
     turn: int
 
 
+class BeginStrategyRun(Message, frozen=True, kw_only=True, tag="BeginStrategyRun"):
+    """A strategy begins its start number ``run``: from here on new orders of earlier starts are denied."""
+
+    account_id: AccountId
+    strategy_id: StrategyId
+    run: int
+
+
+class StartStrategy(Message, frozen=True, kw_only=True, tag="StartStrategy"):
+    """Let a strategy trade, also after it has failed. ``policy`` ends a hold: it decides this one start."""
+
+    strategy_id: StrategyId
+    actor: str
+    why: str
+    policy: str | None = None
+
+
+class StopStrategy(Message, frozen=True, kw_only=True, tag="StopStrategy"):
+    """End a strategy until it is started again; ``policy`` says what becomes of its orders and positions."""
+
+    strategy_id: StrategyId
+    actor: str
+    why: str
+    policy: str | None = None
+
+
+class ConfigureStrategy(Message, frozen=True, kw_only=True, tag="ConfigureStrategy"):
+    """Store other settings or another checkpoint policy; they count from the next start, or at once with ``restart``.
+
+    ``version`` is the one that the actor has seen: over another one nothing is changed.
+    """
+
+    strategy_id: StrategyId
+    actor: str
+    why: str
+    version: int
+    settings: str | None = None
+    policy: str | None = None
+    restart: bool = False
+
+
 OrderCommand = SubmitOrder | CancelOrder | CancelAllOrders
+StrategyCommand = StartStrategy | StopStrategy | ConfigureStrategy
 OperatorCommand = ResolveOrder | ClaimOrder
 Command = OrderCommand | SetTradingState
 
@@ -134,4 +180,8 @@ COMMAND_TYPES: tuple[type[msgspec.Struct], ...] = (
     ProveFlat,
     ResolveOrder,
     ClaimOrder,
+    BeginStrategyRun,
+    StartStrategy,
+    StopStrategy,
+    ConfigureStrategy,
 )

@@ -292,6 +292,35 @@ class DeadLettered(Message, frozen=True, kw_only=True, tag="DeadLettered"):
     payload: bytes
 
 
+class StrategyStatusChanged(Message, frozen=True, kw_only=True, tag="StrategyStatusChanged"):
+    """What a strategy's host does now, and what it would start with. ``ts_event`` is when the state began."""
+
+    account_id: AccountId
+    strategy_id: StrategyId
+    service: str
+    kind: str
+    state: str
+    wanted: str
+    reason: str
+    run: int
+    version: int
+    policy: str
+    settings: str
+    settings_in_force: str
+    settings_schema: str
+    refusal: str = ""
+
+
+class StrategyLogged(Message, frozen=True, kw_only=True, tag="StrategyLogged"):
+    """A line of a strategy's log. ``left_out``: lines before it that were too many to tell."""
+
+    strategy_id: StrategyId
+    level: str
+    text: str
+    fields: str
+    left_out: int = 0
+
+
 AnyOrderEvent = (
     OrderInitialized
     | OrderDenied
@@ -336,6 +365,8 @@ EVENT_TYPES: tuple[type[msgspec.Struct], ...] = (
     FlatnessReported,
     BooksCompared,
     AlertChanged,
+    StrategyStatusChanged,
+    StrategyLogged,
     ReplayStepEnded,
     ReplayStepSettled,
     DeadLettered,

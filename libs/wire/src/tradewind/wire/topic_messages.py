@@ -11,15 +11,19 @@ from typing import Final, TypeAlias
 
 from tradewind.model.identifiers import Venue
 from tradewind.wire.commands import (
+    BeginStrategyRun,
     CancelAllOrders,
     CancelOrder,
     ClaimOrder,
+    ConfigureStrategy,
     EngageKillSwitch,
     ProveFlat,
     ReleaseKillSwitch,
     ReplayStepAnswered,
     ResolveOrder,
     SetTradingState,
+    StartStrategy,
+    StopStrategy,
     SubmitOrder,
 )
 from tradewind.wire.events import (
@@ -37,6 +41,8 @@ from tradewind.wire.events import (
     PositionChanged,
     ReplayStepEnded,
     ReplayStepSettled,
+    StrategyLogged,
+    StrategyStatusChanged,
     TradingStateChanged,
 )
 from tradewind.wire.market_batches import MarketBatch
@@ -50,6 +56,9 @@ from tradewind.wire.topics import (
     REF_INSTRUMENTS,
     RISK_COMMANDS,
     RISK_STATE,
+    STRATEGY_COMMANDS,
+    STRATEGY_LOGS,
+    STRATEGY_STATE,
     Topic,
     dead_letters_of,
     market_events,
@@ -98,7 +107,7 @@ TRAFFIC: Final = (
         ORDERS_COMMANDS,
         "What the owner of a venue account is asked to do.",
         {
-            STRATEGIES: (SubmitOrder, CancelOrder, CancelAllOrders, ReplayStepAnswered),
+            STRATEGIES: (BeginStrategyRun, SubmitOrder, CancelOrder, CancelAllOrders, ReplayStepAnswered),
             "api": (SubmitOrder, CancelOrder, ResolveOrder, ClaimOrder),
             "risk": (CancelAllOrders, ProveFlat),
         },
@@ -130,6 +139,24 @@ TRAFFIC: Final = (
         "The trading state of each scope, and its kill switch under the key `kill:<scope>`.",
         {"risk": (TradingStateChanged, KillSwitchChanged)},
         ("execution", "api"),
+    ),
+    TopicTraffic(
+        STRATEGY_COMMANDS,
+        "What a strategy's host is asked to do.",
+        {"api": (StartStrategy, StopStrategy, ConfigureStrategy)},
+        (STRATEGIES,),
+    ),
+    TopicTraffic(
+        STRATEGY_STATE,
+        "Whether each strategy runs, why, and with which settings.",
+        {STRATEGIES: (StrategyStatusChanged,)},
+        (STRATEGIES, "api"),
+    ),
+    TopicTraffic(
+        STRATEGY_LOGS,
+        "What each strategy logs: for people who look, lossy.",
+        {STRATEGIES: (StrategyLogged,)},
+        ("api",),
     ),
     TopicTraffic(
         REF_INSTRUMENTS,

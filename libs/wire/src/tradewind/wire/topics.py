@@ -48,6 +48,9 @@ ORDERS_EVENTS: Final = Topic("orders.events", Plane.ORDERS, "account", partition
 ACCOUNT_EVENTS: Final = Topic("account.events", Plane.ORDERS, "account", partitions=4)
 RISK_COMMANDS: Final = Topic("risk.commands", Plane.ORDERS, "scope")
 RISK_STATE: Final = Topic("risk.state", Plane.ORDERS, "scope", compacted=True)
+STRATEGY_COMMANDS: Final = Topic("strategy.commands", Plane.ORDERS, "strategy")
+STRATEGY_STATE: Final = Topic("strategy.state", Plane.ORDERS, "strategy", compacted=True)
+STRATEGY_LOGS: Final = Topic("strategy.logs", Plane.MARKET_DATA, "strategy", retention_s=DAY_S)
 REF_INSTRUMENTS: Final = Topic("ref.instruments", Plane.ORDERS, "instrument", compacted=True)
 OPS_AUDIT: Final = Topic("ops.audit", Plane.ORDERS, "actor", retention_s=30 * DAY_S)
 OPS_ALERTS: Final = Topic("ops.alerts", Plane.ORDERS, "alert", compacted=True)
@@ -59,6 +62,9 @@ FIXED_TOPICS: Final = (
     ACCOUNT_EVENTS,
     RISK_COMMANDS,
     RISK_STATE,
+    STRATEGY_COMMANDS,
+    STRATEGY_STATE,
+    STRATEGY_LOGS,
     REF_INSTRUMENTS,
     OPS_AUDIT,
     OPS_ALERTS,
