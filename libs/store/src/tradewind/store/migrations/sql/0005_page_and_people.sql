@@ -127,3 +127,33 @@ ALTER TABLE audit
     ADD COLUMN client   text NOT NULL DEFAULT '';
 CREATE INDEX audit_of_actor ON audit (actor, id DESC);
 CREATE INDEX audit_of_subject ON audit (subject, id DESC);
+
+-- Strategies: what people want of each, and every command that was taken or refused. The host of a strategy writes it,
+-- as long as the strategy's run is its own.
+CREATE TABLE strategy_control (
+    strategy_id  text    PRIMARY KEY,
+    wanted       text    NOT NULL CHECK (wanted IN ('RUNNING', 'STOPPED')),
+    stop_policy  text, -- of the stop that is not over yet; null: over, or none was asked for
+    start_policy text, -- of the next start alone; null: ``policy``
+    policy       text, -- null: the environment's
+    settings     jsonb   NOT NULL DEFAULT '{}', -- go before the environment's
+    version      integer NOT NULL DEFAULT 0, -- of settings and policy
+    actor        text    NOT NULL,
+    why          text    NOT NULL,
+    changed_at   bigint  NOT NULL -- ns
+);
+CREATE TABLE strategy_changes (
+    change_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    strategy_id text   NOT NULL,
+    command_id  text   NOT NULL UNIQUE, -- a command that comes again does nothing
+    action      text   NOT NULL CHECK (action IN ('START', 'STOP', 'CONFIGURE')),
+    refusal     text   NOT NULL DEFAULT '', -- empty: taken
+    before      jsonb  NOT NULL,
+    after       jsonb  NOT NULL,
+    actor       text   NOT NULL,
+    why         text   NOT NULL,
+    ts          bigint NOT NULL -- ns
+);
+CREATE INDEX strategy_changes_of ON strategy_changes (strategy_id, change_id DESC);
+CREATE TRIGGER strategy_changes_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON strategy_changes
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
