@@ -121,10 +121,10 @@ class AlertDeliveries:
                 await connection.execute(_POSTPONE, delivery.delivery_id, retry_at, problem)
             await connection.execute(_CHANNEL_FAILS, delivery.channel, problem, now)
 
-    async def give_back(self, delivery: Delivery, now: int) -> None:
-        """Not sent, and not tried: the next claim has it again at once."""
+    async def give_back(self, delivery: Delivery) -> None:
+        """The attempt was cut off: the next claim has it again at once."""
         async with self._database.connection() as connection:
-            await connection.execute(_GIVE_BACK, delivery.delivery_id, now)
+            await connection.execute(_GIVE_BACK, delivery.delivery_id)
 
     async def ask_for_test(self, now: int) -> list[Notification]:
         """Queue a test message for each channel that is configured."""
@@ -195,10 +195,7 @@ WHERE delivery_id = $1 AND state = 'PENDING'
 _POSTPONE: Final = """
 UPDATE alert_notifications SET due_at = $2, outcome = $3, claimed_until = 0 WHERE delivery_id = $1 AND state = 'PENDING'
 """
-_GIVE_BACK: Final = """
-UPDATE alert_notifications SET claimed_until = 0, due_at = $2, attempts = attempts - 1
-WHERE delivery_id = $1 AND state = 'PENDING'
-"""
+_GIVE_BACK: Final = "UPDATE alert_notifications SET claimed_until = 0 WHERE delivery_id = $1 AND state = 'PENDING'"
 _CHANNEL_WORKS: Final = """
 UPDATE alert_channels SET failing_since = NULL, failures = 0, problem = '', sent_at = $2 WHERE channel = $1
 """

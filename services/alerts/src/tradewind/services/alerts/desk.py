@@ -30,7 +30,7 @@ from tradewind.services.alerts.settings import Settings
 from tradewind.services.alerts.store_eye import StoreSeen, look_at_store
 from tradewind.services.alerts.transitions import Change, Transitions
 from tradewind.store.alert_deliveries import AlertDeliveries, Channel
-from tradewind.store.alerts import Alert, AlertRepository
+from tradewind.store.alerts import Alert, AlertRepository, AlertState
 from tradewind.store.database import DatabaseUnavailable
 from tradewind.wire.events import AlertChanged
 from tradewind.wire.messages import EventIds
@@ -113,7 +113,7 @@ class Desk:
         findings = self._found(moment, seen, channels)
         names = {fingerprint: alert.name for fingerprint, alert in unresolved.items()}
         judgement = self._holder.judge(findings, names, self._blind(), now_s)
-        await self._end_outage(unresolved, now)
+        await self._end_outage(now)
         await self._apply(judgement.standing, unresolved, now)
         for fingerprint in judgement.over:
             await self._save(self._rules.resolved(unresolved[fingerprint], now), now)
@@ -158,15 +158,15 @@ class Desk:
             blind |= _OF_FEEDS
         return blind
 
-    async def _end_outage(self, unresolved: dict[str, Alert], now: int) -> None:
+    async def _end_outage(self, now: int) -> None:
         """The database was away: if people were told, it goes into the table as what it was, and they are told."""
         since_ns = self._outage.since_ns
         if not since_ns:
             return
         if self._outage.told:
             found = self._outage.as_finding()
-            if found.fingerprint not in unresolved:
-                known = await self._alerts.find_all([found.fingerprint])
+            known = await self._alerts.find_all([found.fingerprint])
+            if not known or known[0].state is AlertState.RESOLVED:
                 opened = self._rules.opened(found, known[0] if known else None, since_ns)
                 stored = await self._save(Change(alert=opened.alert, telling=None), now)
                 if stored is not None:
@@ -182,7 +182,10 @@ class Desk:
             return
         known = {one.fingerprint: one for one in await self._alerts.find_all([one.fingerprint for one in new])}
         for one in new:
-            await self._save(self._rules.opened(one, known.get(one.fingerprint), now), now)
+            before = known.get(one.fingerprint)
+            # Not resolved any more: another copy has opened it since this round began.
+            if before is None or before.state is AlertState.RESOLVED:
+                await self._save(self._rules.opened(one, before, now), now)
 
     async def _save(self, change: Change | None, now: int) -> Alert | None:
         if change is None:

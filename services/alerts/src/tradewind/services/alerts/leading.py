@@ -28,38 +28,37 @@ class Leader:
         self._context = context
         self._leases = LeaseRepository(context.database, duration_s=duration_s)
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._lease: Lease | None = None
         self.leads = asyncio.Event()
 
     async def run(self) -> None:
         """Take the lease and keep it, again and again, until cancelled; then give it back."""
-        lease: Lease | None = None
         try:
             while True:
                 try:
-                    lease = await self._step(lease)
+                    await self._step()
                 except DatabaseUnavailable:
                     await asyncio.sleep(_LOOK_S)
         finally:
-            if lease is not None and self.leads.is_set():
-                await self._release(lease)
+            if self._lease is not None:
+                await self._release(self._lease)
 
-    async def _step(self, lease: Lease | None) -> Lease | None:
-        if lease is None:
-            lease = await self._leases.acquire(LEASE, self._holder)
-            if lease is None:
-                self._context.health.set_ready(
-                    f"standing by: the lease is held by {await self._leases.describe(LEASE)}"
-                )
+    async def _step(self) -> None:
+        if self._lease is None:
+            self._lease = await self._leases.acquire(LEASE, self._holder)
+            if self._lease is None:
+                holder = await self._leases.describe(LEASE)
+                self._context.health.set_ready(f"standing by: the lease is held by {holder}")
                 await asyncio.sleep(_LOOK_S)
-                return None
-            self._context.log.info("evaluates from now on", epoch=lease.epoch)
+                return
+            self._context.log.info("evaluates from now on", epoch=self._lease.epoch)
             self.leads.set()
-        elif not await self._leases.renew(lease):
+        elif not await self._leases.renew(self._lease):
+            self._lease = None
             self.leads.clear()
             self._context.log.warning("another copy evaluates from now on")
-            return None
+            return
         await asyncio.sleep(self._leases.duration_s / _RENEW_EVERY)
-        return lease
 
     async def _release(self, lease: Lease) -> None:
         try:

@@ -1,14 +1,16 @@
 """Delivers what is queued: one task per channel, one message at a time, in order, until it is taken or given up.
 
-Owner of the tasks: the service. While the database is away nothing is claimed, so nothing new goes out from here; what
-was being sent then is sent again when it is back.
+Owner of the tasks: the service; each attempt is a task of its own, ended before the next. While the database is away
+nothing is claimed, so nothing new goes out from here; what was being sent then is sent again when it is back.
 """
 
 import asyncio
+import contextlib
 import time
 from typing import Final
 
 from tradewind.runtime.service import ServiceContext
+from tradewind.runtime.tasks import TaskNursery
 from tradewind.services.alerts.channels import Sender, Undelivered
 from tradewind.services.alerts.settings import Settings
 from tradewind.store.alert_deliveries import AlertDeliveries, Delivery
@@ -18,6 +20,8 @@ _NS: Final = 1_000_000_000
 _CLAIM_MARGIN_S: Final = 15.0
 """A claim outlasts the attempt by this much: the outcome must be written within it."""
 _MOST_DOUBLINGS: Final = 20
+_LAST_MOMENT_S: Final = 1.5
+"""When the service stops, an attempt may still take so long."""
 
 
 class Deliverer:
@@ -57,15 +61,30 @@ class Deliverer:
         delivery = await self._queue.claim(self._sender.name, now, until)
         if delivery is None:
             return False
+        async with TaskNursery(f"alerts.{delivery.channel}", log=self._log) as nursery:
+            attempt = nursery.spawn(self._attempt(delivery), "attempt")
+            try:
+                await asyncio.shield(attempt)
+            except asyncio.CancelledError:
+                # Nearly always the receiver has it in a moment; cut off here, it would get it a second time.
+                await asyncio.wait([attempt], timeout=_LAST_MOMENT_S)
+                raise
+        return True
+
+    async def _attempt(self, delivery: Delivery) -> None:
         try:
             await self._sender.send(delivery)
         except Undelivered as error:
             await self._failure(delivery, error)
+        except asyncio.CancelledError:
+            # Whether it has gone out is not known. The next one need not wait for the end of this claim.
+            with contextlib.suppress(DatabaseUnavailable):
+                await self._queue.give_back(delivery)
+            raise
         else:
             self._sent.inc()
             await self._queue.sent(delivery, time.time_ns())
             self._log.info("told", channel=delivery.channel, alerts=len(delivery.told), attempts=delivery.attempts)
-        return True
 
     async def _failure(self, delivery: Delivery, error: Undelivered) -> None:
         self._failed.inc()
