@@ -146,13 +146,13 @@ async def test_a_huge_body_is_refused_while_it_comes(api: RunningApi) -> None:
 
 
 async def test_every_answer_has_the_security_headers(api: RunningApi) -> None:
-    for path in ("/", "/api/v1/health", "/static/page.js", "/nothing", "/api/v1/book/x"):
+    for path in ("/", "/api/v1/health", "/assets/page.js", "/nothing", "/api/v1/book/x"):
         async with api.http.get(api.origin + path) as answer:
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("path", ["/static/../service.py", "/static/%2e%2e/service.py", "/static/..%2fservice.py"])
+@pytest.mark.parametrize("path", ["/../service.py", "/assets/%2e%2e/%2e%2e/service.py", "/assets/..%2f..%2fservice.py"])
 async def test_nothing_outside_the_pages_files_is_served(api: RunningApi, path: str) -> None:
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{api.port}\r\nConnection: close\r\n\r\n"
     assert (await raw(api, request.encode())).startswith(b"HTTP/1.1 404")

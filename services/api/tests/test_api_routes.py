@@ -288,34 +288,3 @@ async def test_statistics_metrics_and_openapi(traded: RunningApi) -> None:
     assert {"/api/v1/orders", "/api/v1/orders/{client_order_id}", "/api/v1/trading-state"} <= set(document["paths"])
     for path in ("/docs", "/redoc"):
         assert (await traded.get(path))[0] == 404
-
-
-async def test_the_page_and_its_files_need_nothing_from_elsewhere(api: RunningApi) -> None:
-    async with api.http.get(api.origin + "/") as answer:
-        page = await answer.text()
-        policy = answer.headers["Content-Security-Policy"]
-    assert answer.status == 200
-    assert "default-src 'none'" in policy
-    assert "unsafe-inline" not in policy
-    names = [
-        "page.css",
-        "page.js",
-        "stream.js",
-        "model.js",
-        "chart.js",
-        "tables.js",
-        "switch.js",
-        "format.js",
-        "icon.svg",
-    ]
-    texts = [page]
-    for name in names:
-        async with api.http.get(f"{api.origin}/static/{name}") as answer:
-            assert answer.status == 200, name
-            texts.append(await answer.text())
-    for text in texts:
-        assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
-        assert "https://" not in text
-    assert "<style" not in page
-    assert " style=" not in page
-    assert "onclick" not in page

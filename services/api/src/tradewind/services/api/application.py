@@ -1,12 +1,10 @@
 """The web application: routes, the stream, the page's files, and errors as sentences."""
 
-from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, Response
-from fastapi.staticfiles import StaticFiles
+from fastapi.responses import JSONResponse, Response
 from starlette.websockets import WebSocket
 
 from tradewind.services.api import (
@@ -19,12 +17,12 @@ from tradewind.services.api import (
 )
 from tradewind.services.api.access import Access
 from tradewind.services.api.order_entry import OrderRefused
+from tradewind.services.api.page import add_page, page_folder
 from tradewind.services.api.queries import BadCursor
 from tradewind.services.api.views import Problem, Responses
 from tradewind.store.database import DatabaseUnavailable
 
 PREFIX: Final = "/api/v1"
-STATIC: Final = Path(__file__).parent / "static"
 ABOUT: Final = (
     "Live state of the trading platform and commands to it. Prices, sizes and money are decimal strings; times are "
     "nanoseconds since the epoch, UTC, as strings. Whatever changes something needs Content-Type: application/json or "
@@ -46,22 +44,17 @@ def build_application(access: Access, version: str) -> FastAPI:
     api.add_api_websocket_route("/stream", _stream)
     app.include_router(api)
     app.include_router(routes_system.probes)
-    app.add_api_route("/", _page, include_in_schema=False)
-    app.mount("/static", StaticFiles(directory=STATIC))
     app.add_exception_handler(RequestValidationError, _wrong_form)
     app.add_exception_handler(OrderRefused, _refused)
     app.add_exception_handler(BadCursor, _refused)
     app.add_exception_handler(DatabaseUnavailable, _store_away)
+    add_page(app, page_folder())
     return app
 
 
 async def _stream(socket: WebSocket) -> None:
     access: Access = socket.app.state.access
     await access.hub.serve(socket)
-
-
-async def _page() -> Response:
-    return FileResponse(STATIC / "index.html")
 
 
 async def _wrong_form(_request: Request, error: Exception) -> Response:

@@ -4,8 +4,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
-from fastapi import FastAPI
-from fastapi.responses import FileResponse, PlainTextResponse, Response
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 GROUP: Final = "tradewind.page"
@@ -23,12 +23,12 @@ def page_folder() -> Path | None:
 
 
 def add_page(app: FastAPI, folder: Path | None) -> None:
-    """Serve the page at ``/``, or say where it is."""
+    """Serve the page at ``/``, after all that the application has so far, or say where it is."""
+    files = None if folder is None else StaticFiles(directory=folder)
 
-    async def index() -> Response:
-        return PlainTextResponse(_NOT_HERE, 404) if folder is None else FileResponse(folder / "index.html")
+    async def page(request: Request, path: str = "index.html") -> Response:
+        return PlainTextResponse(_NOT_HERE, 404) if files is None else await files.get_response(path, request.scope)
 
-    app.add_api_route("/", index, include_in_schema=False)
-    if folder is not None:
-        # Last, so that it answers only what nothing else does.
-        app.mount("/", StaticFiles(directory=folder))
+    app.add_api_route("/", page, include_in_schema=False)
+    if files is not None:
+        app.add_api_route("/{path:path}", page, include_in_schema=False)
