@@ -6,13 +6,12 @@ import datetime
 import ipaddress
 import pathlib
 import ssl
-import threading
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -114,7 +113,6 @@ class MailServer:
         self._tls = tls
         self._login = login
         self._context = server_context(folder) if folder is not None else None
-        self._lock = threading.Lock()
 
     async def handle_RCPT(
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -127,15 +125,13 @@ class MailServer:
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.refuse:
             return self.refuse
-        with self._lock:
-            self.messages.append(envelope)
-            self.secured.append(session.ssl is not None or self._tls)
+        self.messages.append(envelope)
+        self.secured.append(session.ssl is not None or self._tls)
         return "250 taken"
 
     def texts(self) -> list[str]:
         """The messages as they came."""
-        with self._lock:
-            return [bytes(one.content or b"").decode() for one in self.messages]
+        return [bytes(one.content or b"").decode() for one in self.messages]
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["MailServer"]:
@@ -144,17 +140,24 @@ class MailServer:
             options |= {"tls_context": self._context, "require_starttls": True}
         if self._login:
             options |= {"authenticator": _authenticate, "auth_required": True, "auth_require_tls": not self._tls}
-        controller = Controller(
-            self, hostname="127.0.0.1", port=0, ssl_context=self._context if self._tls else None, **options
+        server = await asyncio.get_running_loop().create_server(
+            lambda: self._conversation(options),
+            "127.0.0.1",
+            0,
+            ssl=self._context if self._tls else None,
         )
-        controller._trigger_server = lambda: None  # it would connect to port 0
-        await asyncio.to_thread(controller.start)
         try:
-            assert controller.server is not None
-            self.port = controller.server.sockets[0].getsockname()[1]
+            self.port = server.sockets[0].getsockname()[1]
             yield self
         finally:
-            await asyncio.to_thread(controller.stop)
+            server.close()
+            await server.wait_closed()
+
+    def _conversation(self, options: dict[str, Any]) -> SMTP:
+        with warnings.catch_warnings():
+            # It does not know that all of the connection is TLS.
+            warnings.simplefilter("ignore", UserWarning)
+            return SMTP(self, hostname="mail.test", **options)
 
 
 def _authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any) -> AuthResult:
