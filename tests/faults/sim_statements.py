@@ -348,6 +348,8 @@ _KNOWN: Final[tuple[tuple[tuple[str, ...], Handler], ...]] = (
     (("from journal", "journal_published"), Handler("unpublished", unpublished)),
     (("from reconciliations",), Handler("reconciliations", nothing)),
     (("from trading_states",), Handler("trading_states", trading_states)),
+    # Nobody begins a run in the simulation.
+    (("select strategy_id, run from strategy_runs",), Handler("newest_runs", nothing)),
     (("select 1",), Handler("ping", nothing)),
 )
 WRITES: Final = frozenset(

@@ -23,6 +23,7 @@ from tradewind.store.leases import Lease, LeaseRepository
 from tradewind.store.order_store import BookRow, FillRow, LeaseLost, OrderBatch, OrderStore, Outgoing, StoreConflict
 from tradewind.store.recovery_rows import ClaimRow, ReconciliationRepository, ReconciliationRow, RecoveryRows
 from tradewind.store.risk_counters import OrderPriceRow, RiskCounterRow, RiskRows, load_risk
+from tradewind.store.strategy_control import newest_runs
 from tradewind.store.trading_states import TradingStateRepository
 from tradewind.wire.events import BalanceDifference, OrderSubmitted
 from tradewind.wire.topics import ORDERS_EVENTS
@@ -109,6 +110,7 @@ async def risk_and_recovery(database: Database) -> list[Any]:
     said.append(await _commit(store, lease, OrderBatch(risk=ended, recovery=recovery)))
     said += [await load_risk(database, ACCOUNT_ID, 2), await TradingStateRepository(database).all()]
     ids = [ClientOrderId("b")]
+    said.append(await newest_runs(database))
     return [*said, await store.orders_by_id(ids), await ReconciliationRepository(database).newest(ACCOUNT_ID, 5)]
 
 

@@ -10,7 +10,7 @@ from tradewind.execution.limits import DenyCode, RiskLimits
 from tradewind.model.enums import OrderSide, OrderType, Outcome, TradingState
 from tradewind.model.identifiers import EXTERNAL, ClientOrderId
 from tradewind.model.order_status import OrderStatus
-from tradewind.wire.commands import CancelAllOrders
+from tradewind.wire.commands import BeginStrategyRun, CancelAllOrders
 from tradewind.wire.events import OrderDenied
 
 S = OrderStatus
@@ -58,6 +58,28 @@ def test_another_command_with_a_used_id_is_denied_and_leaves_the_first_alone() -
     assert item.message.sequence == 0
     assert engine.orders[ClientOrderId("a-1-1")].status is S.ACCEPTED
     assert not plan.submits
+
+
+def test_an_earlier_start_of_a_strategy_is_denied_once_a_later_one_has_begun_and_may_still_cancel() -> None:
+    engine = new_engine()
+    began = BeginStrategyRun(
+        event_id="b",
+        correlation_id="b",
+        causation_id="",
+        ts_event=NOW,
+        ts_init=NOW,
+        account_id=ACCOUNT,
+        strategy_id=STRATEGY,
+        run=3,
+    )
+    first = engine.plan_commands([submit("a-2-1", run=2)], NOW)
+    assert len(first.submits) == 1
+    plan = engine.plan_commands([began, submit("a-2-2", run=2), submit("a-3-1", run=3), submit("a-0-1")], NOW)
+    assert [request.client_order_id for request in plan.submits] == ["a-3-1", "a-0-1"]
+    [denied] = [item.message for item in plan.outgoing if isinstance(item.message, OrderDenied)]
+    assert (denied.client_order_id, denied.reason) == ("a-2-2", "STRATEGY_SUPERSEDED: limit=3 value=2")
+    engine.begin_run(STRATEGY, 1)
+    assert not engine.plan_commands([submit("a-2-3", run=2)], NOW).submits
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from tradewind.execution.limits import Denial, DenyCode
 from tradewind.execution.order_terms import check_int64, order_of, request_of, terms_of
 from tradewind.execution.stories import OrderStories
 from tradewind.model.enums import Outcome
-from tradewind.model.identifiers import ClientOrderId
+from tradewind.model.identifiers import ClientOrderId, StrategyId
 from tradewind.model.order_status import OrderStatus
 from tradewind.model.orders import Order
 from tradewind.wire import events, topics
@@ -24,6 +24,11 @@ class CommandPlanner:
         """Commands that had been taken before."""
         self.not_ready_reason: str | None = "starting"
         """Why new orders are denied now."""
+        self._runs: dict[StrategyId, int] = {}
+
+    def begin_run(self, strategy_id: StrategyId, run: int) -> None:
+        """The start ``run`` of a strategy trades from now on; an earlier one told late changes nothing."""
+        self._runs[strategy_id] = max(run, self._runs.get(strategy_id, 0))
 
     def submit(self, command: SubmitOrder, *, flattening: bool) -> None:
         """A new order, or its denial; ``flattening`` is the kill switch's own pass."""
@@ -76,6 +81,9 @@ class CommandPlanner:
         if flattening:
             stories.risk.check_reducing(order, stories.instruments[order.instrument_id])
             return
+        newest = self._runs.get(command.strategy_id, 0)
+        if 0 < command.run < newest:
+            raise Denial(DenyCode.STRATEGY_SUPERSEDED, limit=newest, value=command.run)
         if self.not_ready_reason is not None:
             raise Denial(DenyCode.NOT_READY, value=self.not_ready_reason)
         age_s = (stories.now_ns - command.ts_init) / _NS

@@ -21,7 +21,15 @@ from tradewind.execution.report_planning import ReportPlanner
 from tradewind.execution.risk import RiskChecks
 from tradewind.execution.stories import OrderStories
 from tradewind.model.enums import Outcome, TradingState
-from tradewind.model.identifiers import EXTERNAL, AccountId, ClientOrderId, InstrumentId, TradeId, VenueOrderId
+from tradewind.model.identifiers import (
+    EXTERNAL,
+    AccountId,
+    ClientOrderId,
+    InstrumentId,
+    StrategyId,
+    TradeId,
+    VenueOrderId,
+)
 from tradewind.model.instruments import Instrument
 from tradewind.model.order_status import OrderStatus
 from tradewind.model.orders import Order
@@ -29,7 +37,7 @@ from tradewind.store.order_store import OrderBatch
 from tradewind.store.recovery_rows import ReconciliationRow, RecoveryRows
 from tradewind.venue.reports import FillReport, OrderStatusReport, Report
 from tradewind.wire import events, topics
-from tradewind.wire.commands import CancelOrder, OperatorCommand, OrderCommand, SubmitOrder
+from tradewind.wire.commands import BeginStrategyRun, CancelOrder, OperatorCommand, OrderCommand, SubmitOrder
 from tradewind.wire.messages import EventIds
 
 
@@ -122,9 +130,13 @@ class ExecutionEngine:
         """The risk service's persisted word on a scope."""
         self.risk.set_trading_state(scope, state)
 
+    def begin_run(self, strategy_id: StrategyId, run: int) -> None:
+        """The start ``run`` of a strategy trades from now on: new orders of earlier starts are denied."""
+        self._commands.begin_run(strategy_id, run)
+
     # -- planning --------------------------------------------------------------------------------------------------
 
-    def plan_commands(self, commands: Iterable[OrderCommand], now_ns: int) -> Plan:
+    def plan_commands(self, commands: Iterable[OrderCommand | BeginStrategyRun], now_ns: int) -> Plan:
         """What a batch of commands asks for, after dedupe and risk."""
         return self._plan_commands(commands, now_ns, flattening=False)
 
@@ -132,12 +144,16 @@ class ExecutionEngine:
         """Orders of a kill switch's own pass: they pass while HALTED, as long as each only makes its book smaller."""
         return self._plan_commands(commands, now_ns, flattening=True)
 
-    def _plan_commands(self, commands: Iterable[OrderCommand], now_ns: int, *, flattening: bool) -> Plan:
+    def _plan_commands(
+        self, commands: Iterable[OrderCommand | BeginStrategyRun], now_ns: int, *, flattening: bool
+    ) -> Plan:
         self._stories.begin(now_ns)
         for command in commands:
             self._stories.cause = command.event_id
             if isinstance(command, SubmitOrder):
                 self._commands.submit(command, flattening=flattening)
+            elif isinstance(command, BeginStrategyRun):
+                self._commands.begin_run(command.strategy_id, command.run)
             elif isinstance(command, CancelOrder):
                 self._commands.cancel(command.client_order_id)
             else:

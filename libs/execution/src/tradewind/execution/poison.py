@@ -3,7 +3,14 @@
 import re
 from typing import Final
 
-from tradewind.wire.commands import CancelAllOrders, CancelOrder, ClaimOrder, ResolveOrder, SubmitOrder
+from tradewind.wire.commands import (
+    BeginStrategyRun,
+    CancelAllOrders,
+    CancelOrder,
+    ClaimOrder,
+    ResolveOrder,
+    SubmitOrder,
+)
 
 # Binance's newClientOrderId; other venues are not stricter.
 _CLIENT_ORDER_ID: Final = re.compile(r"[A-Za-z0-9.:/_-]{1,36}")
@@ -12,6 +19,8 @@ _NAME: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
 def fault_of(command: object) -> str | None:
     """Why a message on the command topic cannot be an order command, or None when it can."""
+    if isinstance(command, BeginStrategyRun):
+        return None
     if not isinstance(command, SubmitOrder | CancelOrder | CancelAllOrders | ResolveOrder | ClaimOrder):
         return f"{type(command).__name__} is no order command"
     if not isinstance(command, CancelAllOrders) and not _CLIENT_ORDER_ID.fullmatch(command.client_order_id):

@@ -33,7 +33,7 @@ from tradewind.venue.adapter import (
     VenueUnavailable,
 )
 from tradewind.venue.reports import OrderStatusReport, Report
-from tradewind.wire.commands import OperatorCommand, OrderCommand
+from tradewind.wire.commands import BeginStrategyRun, OperatorCommand, OrderCommand
 
 # A venue answers so when it has an order of this client id: then something may rest there, and only a query tells.
 _DUPLICATE_WORDS: Final = "duplicate"
@@ -91,7 +91,7 @@ class OrderPath:
             "order_ends_contradicted", "Orders that the venue showed or filled after they were held to be dead"
         )
 
-    async def take_commands(self, commands: Sequence[OrderCommand]) -> None:
+    async def take_commands(self, commands: Sequence[OrderCommand | BeginStrategyRun]) -> None:
         """Plan, commit and send what a batch of commands asks for."""
         self._commands.inc(len(commands))
         await self.take(lambda now_ns: self.engine.plan_commands(commands, now_ns))

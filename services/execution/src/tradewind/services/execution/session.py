@@ -39,10 +39,12 @@ from tradewind.store.database import DatabaseUnavailable
 from tradewind.store.leases import Lease, LeaseRepository
 from tradewind.store.order_store import LeaseLost, OrderStore, StoreConflict
 from tradewind.store.risk_counters import load_risk
+from tradewind.store.strategy_control import newest_runs
 from tradewind.store.trading_states import TradingStateRepository
 from tradewind.venue.adapter import ExecutionClient, VenueError
 from tradewind.venue.reports import BalanceReport, StreamInterrupted, StreamResumed
 from tradewind.wire.commands import (
+    BeginStrategyRun,
     ClaimOrder,
     OperatorCommand,
     OrderCommand,
@@ -190,6 +192,8 @@ class Session:
         engine.load_orders(await self._store.unfinished_orders())
         engine.load_ended(await self._store.orders_by_id(list(self._carried.forgotten)))
         engine.load_trade_ids(await self._store.recent_trade_ids(_TRADE_IDS))
+        for strategy_id, run in (await newest_runs(self._context.database)).items():
+            engine.begin_run(strategy_id, run)
         return engine
 
     async def _reconcile(self, path: OrderPath, reconciler: Reconciler, stream: int) -> None:
@@ -250,8 +254,8 @@ class Session:
 
     async def _read_commands(
         self, subscription: Subscription, prover: FlatProver
-    ) -> tuple[list[OrderCommand], list[OperatorCommand]]:
-        commands: list[OrderCommand] = []
+    ) -> tuple[list[OrderCommand | BeginStrategyRun], list[OperatorCommand]]:
+        commands: list[OrderCommand | BeginStrategyRun] = []
         operators: list[OperatorCommand] = []
         for delivery in await subscription.receive():
             command = delivery.payload
@@ -269,7 +273,7 @@ class Session:
                 commands.append(command)  # type: ignore[arg-type]
         return commands, operators
 
-    async def _take(self, path: OrderPath, commands: list[OrderCommand]) -> None:
+    async def _take(self, path: OrderPath, commands: list[OrderCommand | BeginStrategyRun]) -> None:
         """Commands whose commit fails stay in doubt: only planning them again, over the store, tells."""
         refused = [c for c in commands if isinstance(c, SubmitOrder) and self._carried.was_refused(c)]
         fresh = [c for c in commands if c not in refused]

@@ -15,7 +15,7 @@ from tradewind.runtime.lockstep import SteppingVenue
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.execution.order_path import OrderPath
 from tradewind.services.execution.outbox import Outbox
-from tradewind.wire.commands import OrderCommand, ReplayStepAnswered
+from tradewind.wire.commands import BeginStrategyRun, OrderCommand, ReplayStepAnswered
 from tradewind.wire.events import ReplayStepSettled
 from tradewind.wire.messages import EventIds
 from tradewind.wire.topics import ORDERS_EVENTS
@@ -40,7 +40,7 @@ class StepKeeper:
         self._turn = (1, 0)
         self._market_step = 0
         self._balances_ns = 0
-        self._held: list[OrderCommand] = []
+        self._held: list[OrderCommand | BeginStrategyRun] = []
         self._changed = asyncio.Event()
 
     @property
@@ -48,7 +48,7 @@ class StepKeeper:
         """Whether every command that was held has been carried out."""
         return not self._held
 
-    def hold(self, command: OrderCommand) -> None:
+    def hold(self, command: OrderCommand | BeginStrategyRun) -> None:
         """Keep a command until its turn."""
         self._held.append(command)
         self._changed.set()
@@ -71,7 +71,12 @@ class StepKeeper:
         self._balances_ns = ts_event
         self._changed.set()
 
-    async def run(self, path: OrderPath, outbox: Outbox, take: Callable[[list[OrderCommand]], Awaitable[None]]) -> None:
+    async def run(
+        self,
+        path: OrderPath,
+        outbox: Outbox,
+        take: Callable[[list[OrderCommand | BeginStrategyRun]], Awaitable[None]],
+    ) -> None:
         """Turn after turn, until cancelled."""
         try:
             settled = outbox.told
