@@ -17,7 +17,7 @@ from tradewind.runtime.service import ServiceContext, ServiceKind
 from tradewind.runtime.testing import service_context
 from tradewind.store.database import Database
 from tradewind.strategy import StrategySettings
-from tradewind.strategy.running import run_strategy
+from tradewind.strategy.strategy_run import run_strategy
 from tradewind.strategy.testing import BTC, STRATEGY, T0, VENUE, quote
 from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.market_records import read_only

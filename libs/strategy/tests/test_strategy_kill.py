@@ -13,8 +13,8 @@ from tradewind.runtime.service import ServiceContext
 from tradewind.store.database import Database
 from tradewind.strategy.engine import StrategyEngine
 from tradewind.strategy.recovery import apply
-from tradewind.strategy.running import _prepared_engine
 from tradewind.strategy.starting import subscribed_and_examined
+from tradewind.strategy.strategy_run import prepared_engine
 from tradewind.strategy.testing import ACCOUNT, BTC, STRATEGY, instrument
 from tradewind.wire.encoding import decode
 from tradewind.wire.events import OrderEvent
@@ -44,7 +44,7 @@ async def killed_in_the_middle(dsn: str, seed: int, after_s: float) -> None:
 async def recovered(context: ServiceContext) -> tuple[StrategyEngine, list[str]]:
     """What a start makes of what is left, without going on to trade."""
     async with AsyncExitStack() as stack:
-        engine = await _prepared_engine(context, Diarist(), STRATEGY)
+        engine = await prepared_engine(context, Diarist(), STRATEGY)
         engine.define_instrument(instrument())
         _, findings = await subscribed_and_examined(stack, context, engine, uses_checkpoint=True)
         apply(findings, engine)

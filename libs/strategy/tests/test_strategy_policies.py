@@ -18,8 +18,8 @@ from tradewind.store.checkpoints import CheckpointRepository, StoredCheckpoint
 from tradewind.store.database import Database
 from tradewind.store.postgres_server import PostgresServer
 from tradewind.strategy import Policy, Strategy, StrategySettings
-from tradewind.strategy.running import run_strategy
 from tradewind.strategy.saved_state import MAX_STATE_BYTES, decode_checkpoint
+from tradewind.strategy.strategy_run import run_strategy
 from tradewind.strategy.testing import ACCOUNT, BTC, STRATEGY, VENUE, accepted, filled, quote
 from tradewind.wire.commands import CancelAllOrders, CancelOrder, SubmitOrder
 from tradewind.wire.market_batches import MarketBatch

@@ -17,7 +17,8 @@ from tradewind.store.database import Database
 from tradewind.store.postgres_server import PostgresServer
 from tradewind.strategy import Strategy, StrategySettings
 from tradewind.strategy.commanding import order_of
-from tradewind.strategy.running import run_strategy, strategy_service
+from tradewind.strategy.running import strategy_service
+from tradewind.strategy.strategy_run import run_strategy
 from tradewind.strategy.testing import (
     ACCOUNT,
     BTC,

@@ -1,7 +1,7 @@
 """What people want of a strategy, over every restart: the present row, and the append-only history of its commands.
 
-Only the host of the newest run writes: the run is checked in every transaction. Hosts hold no lease, so a start never
-waits for one: whoever starts last has the strategy.
+Only the host that made the strategy's last start writes: every transaction checks it. Hosts hold no lease, so a start
+never waits for one: whoever starts last has the strategy.
 """
 
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -20,7 +20,7 @@ Action = Literal["START", "STOP", "CONFIGURE"]
 
 
 class RunSuperseded(Exception):
-    """A later start of the strategy has begun; this one must not act any more."""
+    """Another host has started the strategy since; this one must not act any more."""
 
 
 class StrategyControl(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,11 +55,12 @@ class StrategyChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StrategyControlRepository:
-    """The tables ``strategy_control`` and ``strategy_changes`` of one strategy."""
+    """The tables ``strategy_control`` and ``strategy_changes`` of one strategy, for the host named ``holder``."""
 
-    def __init__(self, database: Database, strategy_id: StrategyId) -> None:
+    def __init__(self, database: Database, strategy_id: StrategyId, holder: str) -> None:
         self._database = database
         self._strategy_id = strategy_id
+        self._holder = holder
 
     async def load(self) -> StrategyControl:
         """The present row; a strategy of which nothing was ever asked is to run.
@@ -83,17 +84,17 @@ class StrategyControlRepository:
             rows = await connection.fetch(_KNOWN, self._strategy_id, since_ns)
         return {row["command_id"] for row in rows}
 
-    async def take(self, change: StrategyChange, control: StrategyControl | None, run: int) -> bool:
+    async def take(self, change: StrategyChange, control: StrategyControl | None) -> bool:
         """Write a command into the history and, unless ``control`` is None, the row that follows from it.
 
         False: the command was written before, and nothing was changed.
 
         Raises:
-            RunSuperseded: ``run`` is not the newest one.
+            RunSuperseded: another host has started it since.
             DatabaseUnavailable: not written, or the answer was lost; the call may be repeated.
         """
         async with self._database.connection() as connection, connection.transaction():
-            await self._check(connection, run)
+            await self._check(connection)
             written = await connection.fetchval(
                 _ADD,
                 self._strategy_id,
@@ -110,34 +111,34 @@ class StrategyControlRepository:
                 await self._put(connection, control)
         return written is not None
 
-    async def put(self, control: StrategyControl, run: int) -> None:
+    async def put(self, control: StrategyControl) -> None:
         """Write the row when a start or a stop is over.
 
         Raises:
-            RunSuperseded: ``run`` is not the newest one.
+            RunSuperseded: another host has started it since.
             DatabaseUnavailable: not written, or the answer was lost; the call may be repeated.
         """
         async with self._database.connection() as connection, connection.transaction():
-            await self._check(connection, run)
+            await self._check(connection)
             await self._put(connection, control)
 
-    async def next_run(self, run: int) -> int:
+    async def next_run(self) -> int:
         """The number of another start by the same host. It may be used up without a start, which does no harm.
 
         Raises:
-            RunSuperseded: ``run`` is not the newest one.
+            RunSuperseded: another host has started it since.
             DatabaseUnavailable: no answer; ask again.
         """
         async with self._database.connection() as connection:
-            after: int | None = await connection.fetchval(_NEXT_RUN, self._strategy_id, run)
+            after: int | None = await connection.fetchval(_NEXT_RUN, self._strategy_id, self._holder)
         if after is None:
-            raise RunSuperseded(f"a later start of {self._strategy_id} than {run} has begun")
+            raise RunSuperseded(f"another host has started {self._strategy_id}")
         return after
 
-    async def _check(self, connection: "Connection", run: int) -> None:
-        newest: int | None = await connection.fetchval(_LOCK_RUN, self._strategy_id)
-        if newest != run:
-            raise RunSuperseded(f"start {newest} of {self._strategy_id} has begun, this is start {run}")
+    async def _check(self, connection: "Connection") -> None:
+        holder: str | None = await connection.fetchval(_LOCK_RUN, self._strategy_id)
+        if holder != self._holder:
+            raise RunSuperseded(f"another host has started {self._strategy_id}")
 
     async def _put(self, connection: "Connection", control: StrategyControl) -> None:
         await connection.execute(
@@ -201,8 +202,8 @@ NEWEST_RUNS: Final = "SELECT strategy_id, run FROM strategy_runs"
 _COLUMNS: Final = "wanted, stop_policy, start_policy, policy, settings, version, actor, why, changed_at"
 _LOAD: Final = f"SELECT {_COLUMNS} FROM strategy_control WHERE strategy_id = $1"  # noqa: S608 - our own words
 _KNOWN: Final = "SELECT command_id FROM strategy_changes WHERE strategy_id = $1 AND ts >= $2"
-_LOCK_RUN: Final = "SELECT run FROM strategy_runs WHERE strategy_id = $1 FOR SHARE"
-_NEXT_RUN: Final = "UPDATE strategy_runs SET run = run + 1 WHERE strategy_id = $1 AND run = $2 RETURNING run"
+_LOCK_RUN: Final = "SELECT holder FROM strategy_runs WHERE strategy_id = $1 FOR SHARE"
+_NEXT_RUN: Final = "UPDATE strategy_runs SET run = run + 1 WHERE strategy_id = $1 AND holder = $2 RETURNING run"
 _ADD: Final = (
     "INSERT INTO strategy_changes (strategy_id, command_id, action, refusal, before, after, actor, why, ts) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (command_id) DO NOTHING RETURNING change_id"

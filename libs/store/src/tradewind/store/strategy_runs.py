@@ -10,16 +10,19 @@ class StrategyRunRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def next_run(self, strategy_id: StrategyId) -> int:
+    async def next_run(self, strategy_id: StrategyId, holder: str = "") -> int:
         """The number of this start, from 1; no two calls get the same, whichever process makes them.
+
+        ``holder`` names the caller: from now on the strategy is its, and no other's.
 
         Raises:
             DatabaseUnavailable: no answer; the number may have been used up, which does no harm.
         """
         async with self._database.connection() as connection:
             run: int = await connection.fetchval(
-                "INSERT INTO strategy_runs AS r (strategy_id, run) VALUES ($1, 1) "
-                "ON CONFLICT (strategy_id) DO UPDATE SET run = r.run + 1 RETURNING run",
+                "INSERT INTO strategy_runs AS r (strategy_id, run, holder) VALUES ($1, 1, $2) "
+                "ON CONFLICT (strategy_id) DO UPDATE SET run = r.run + 1, holder = $2 RETURNING run",
                 strategy_id,
+                holder,
             )
         return run

@@ -8,7 +8,7 @@ from tradewind.model.positions import Position
 from tradewind.strategy.bars import Bar
 from tradewind.strategy.context import StrategyContext
 from tradewind.strategy.market_views import Quote, Trade
-from tradewind.strategy.settings import Policy, StrategySettings
+from tradewind.strategy.settings import Policy, StrategySettings, decimal_setting, setting
 from tradewind.strategy.strategy import Strategy
 
 __all__ = [
@@ -25,4 +25,6 @@ __all__ = [
     "StrategySettings",
     "TimeInForce",
     "Trade",
+    "decimal_setting",
+    "setting",
 ]

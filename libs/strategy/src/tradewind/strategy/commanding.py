@@ -116,6 +116,7 @@ class CommandDesk:
             price=price,
             post_only=post_only,
             reduce_only=reduce_only,
+            run=self._run,
         )
         order = order_of(command)
         self._tracker.add(order)

@@ -1,4 +1,7 @@
-"""The policy ``flatten``: what it asks for next, until the strategy has no order and no position. No I/O."""
+"""The policy ``flatten``: what it asks for next, until the strategy has no order and no position. No I/O.
+
+A stop without it uses the first half: only the orders end.
+"""
 
 from typing import Final
 
@@ -19,8 +22,10 @@ class Flattening:
     Reduce-only orders pass while trading is REDUCING. After each the next is tried only after a pause, which doubles.
     """
 
-    def __init__(self, engine: StrategyEngine) -> None:
+    def __init__(self, engine: StrategyEngine, reason: str = REASON, *, closes: bool = True) -> None:
         self._engine = engine
+        self._reason = reason
+        self._closes = closes
         self._next_ns: dict[InstrumentId, int] = {}
         self._pause_ns: dict[InstrumentId, int] = {}
         self._tried: dict[InstrumentId, ClientOrderId] = {}
@@ -29,8 +34,10 @@ class Flattening:
         """Ask for what comes next; answers what is waited for, or None when nothing is left to close."""
         engine = self._engine
         if count := len(engine.tracker.open):
-            engine.desk.cancel_all(None, REASON)
+            engine.desk.cancel_all(None, self._reason)
             return f"waits for the end of {count} orders"
+        if not self._closes:
+            return None
         waiting = [self._close(position, now_ns) for position in engine.tracker.positions.values()]
         words = [text for text in waiting if text is not None]
         return "; ".join(words) or None

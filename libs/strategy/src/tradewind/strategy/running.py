@@ -1,43 +1,52 @@
-"""Runs one strategy as a service: the bus on one side, the engine on the other.
+"""The service of a strategy: its process stays, and the strategy in it starts and stops as people want.
 
-Tasks, all owned by one TaskGroup of ``run_strategy``: market data, order events, instrument definitions, checkpoints.
-Each handles its messages in their order, and calls the strategy inside ``receive`` > callback > publish, without
-another hop. Commands leave in the order that they were made in, whichever task made them. Bounds: the subscriptions'
-own, and ``CommandDesk.pending``. When market data is dropped the books wait for the next snapshot. On cancel:
-``on_stop``, one CancelAllOrders, at most STOP_WAIT_S for the orders to close, and a last checkpoint.
+What is wanted stands in the database, so that a restart keeps a stopped strategy stopped. Settings that people stored
+go before the environment's.
+
+Tasks, all owned by one TaskGroup of ``StrategyHost.run``: commands, the states that other hosts tell, and the turns of
+the strategy itself, one after the other: trading, ending, resting. A command is written to the database before it is
+acted on; a repeated one is known by its id. The host that started last has the strategy; one that learns of a later
+start ends its own without touching the market, and rests for good.
 """
 
 import asyncio
+import contextlib
+import dataclasses
+import secrets
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from tradewind.bus.interface import BusClosed, Delivery, Start, Subscription
-from tradewind.model.identifiers import AccountId, StrategyId, Venue, strategy_id
+import msgspec
+
+from tradewind.bus.interface import Start, Subscription
+from tradewind.model.identifiers import AccountId, StrategyId, strategy_id
 from tradewind.runtime.lockstep import lockstep_strategies
 from tradewind.runtime.service import Service, ServiceContext, ServiceKind
 from tradewind.store.database import DatabaseUnavailable
-from tradewind.store.strategy_runs import StrategyRunRepository
-from tradewind.strategy.checkpointing import Checkpointer
-from tradewind.strategy.engine import StrategyEngine, StrategyFailed
-from tradewind.strategy.flattening import REASON, Flattening
-from tradewind.strategy.recovery import Findings, apply, settle
-from tradewind.strategy.settings import Policy, StrategySettings, wanted_instruments
-from tradewind.strategy.starting import subscribed_and_examined
-from tradewind.strategy.stepping import Stepper
+from tradewind.store.strategy_control import (
+    RunSuperseded,
+    StrategyChange,
+    StrategyControl,
+    StrategyControlRepository,
+)
+from tradewind.strategy.deciding import Decision, HostState, decide
+from tradewind.strategy.ending import end_in_market
+from tradewind.strategy.log_telling import LogTeller
+from tradewind.strategy.settings import Policy, StrategySettings
+from tradewind.strategy.stored_settings import SettingsRefused, form, merged, values
 from tradewind.strategy.strategy import Strategy
-from tradewind.strategy.throttle import SubmitThrottle
-from tradewind.wire.commands import OrderCommand, ReplayStepAnswered
-from tradewind.wire.events import InstrumentDefined, OrderEvent, ReplayStepEnded
-from tradewind.wire.market_batches import MarketBatch
-from tradewind.wire.topics import ORDERS_COMMANDS, REF_INSTRUMENTS, Topic, market_events
+from tradewind.strategy.strategy_run import next_run, run_strategy, subscribed
+from tradewind.wire.commands import BeginStrategyRun, ConfigureStrategy, StartStrategy, StopStrategy, StrategyCommand
+from tradewind.wire.events import StrategyStatusChanged
+from tradewind.wire.messages import EventIds
+from tradewind.wire.topics import ORDERS_COMMANDS, STRATEGY_COMMANDS, STRATEGY_STATE
 
-STOP_WAIT_S: Final = 1.5
 STOP_BUDGET_S: Final = 3.0
-FLATTEN_STEP_S: Final = 0.25
-SHOWN: Final = 3
-MARKET_LIMIT: Final = 1_024
-"""Batches taken from the bus at once; order events of the same process get their turn in between."""
+REMEMBERED_NS: Final = 8 * 86_400 * 1_000_000_000
+"""Longer than the topic keeps commands."""
+T = TypeVar("T")
 
 
 def strategy_service(
@@ -51,306 +60,310 @@ def strategy_service(
     identity = strategy_id(name.removeprefix("strategy-"))
 
     async def run(context: ServiceContext) -> None:
-        await run_strategy(context, strategy(), identity)
+        if identity in lockstep_strategies(context.platform.lockstep):
+            # A run in lockstep is compared with others: nobody stops it, and nothing stored changes it.
+            await run_strategy(context, strategy(), identity)
+        else:
+            await StrategyHost(context, strategy, identity).run()
 
     return Service(name=name, kind=ServiceKind.STRATEGY, run=run, settings=settings, stop_budget_s=STOP_BUDGET_S)
 
 
-async def run_strategy(context: ServiceContext, strategy: Strategy, identity: StrategyId) -> None:
-    """Run until cancelled. A strategy that raises is stopped for good, and the service stays to say so."""
-    async with AsyncExitStack() as stack:
-        reference = await _subscribed(stack, context, REF_INSTRUMENTS, Start.EARLIEST)
-        engine = await _prepared_engine(context, strategy, identity)
-        await _define_instruments(context, engine, reference)
-        in_step = identity in lockstep_strategies(context.platform.lockstep)
-        # A run in lockstep is compared with others: it begins with nothing and leaves nothing.
-        keeps = strategy.State is not None and not in_step
-        orders, findings = await subscribed_and_examined(stack, context, engine, uses_checkpoint=keeps)
-        market = await _subscribed(stack, context, market_events(Venue(context.platform.venue)), Start.LATEST)
-        run = _Run(context, engine, orders)
-        if in_step:
-            run.go_in_step()
-        if keeps:
-            run.keep_checkpoints(findings.picture.journal_id)
-        try:
-            await run.start(findings)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(run.read_market(market), name=f"{identity}.market")
-                tasks.create_task(run.read_orders(), name=f"{identity}.orders")
-                tasks.create_task(run.read_reference(reference), name=f"{identity}.reference")
-                tasks.create_task(run.save_checkpoints(), name=f"{identity}.checkpoints")
-        finally:
-            await run.stop()
+class StrategyHost:
+    """One process's hold on one strategy. It is the ``Watcher`` of the runs that it makes."""
 
-
-class _Run:
-    """One start of one strategy, from ``on_start`` to the last cancelled order."""
-
-    def __init__(self, context: ServiceContext, engine: StrategyEngine, orders: Subscription) -> None:
+    def __init__(self, context: ServiceContext, make: Callable[[], Strategy], identity: StrategyId) -> None:
         self._context = context
-        self._engine = engine
-        self._orders = orders
-        self._log = context.log
-        self._flushing = False
-        self._suppressed = 0
-        self._stepper: Stepper | None = None
-        self._checkpoints: Checkpointer | None = None
-        self._is_held = self._has_begun = False
-        metrics = context.metrics
-        self._latency = metrics.latency("tick_to_command", "Market data received to command published")
-        self._commands = metrics.counter("strategy_commands", "Commands published by the strategy")
-        self._suppressions = metrics.counter("strategy_suppressed_orders", "Orders kept back by the throttle")
-        self._failed = metrics.gauge("strategy_failed", "1 when the strategy was stopped by its own error")
-        self._failed.set(0)
-        self._disagreements = metrics.gauge(
-            "strategy_disagreements", "In what the checkpoint and the store differed at the last start"
-        )
+        self._make = make
+        self._identity = identity
+        self._account_id = AccountId(f"{context.platform.venue}-{context.platform.account}")
+        self._environment: StrategySettings = context.settings
+        self._schema = _json(form(type(self._environment)))
+        self._holder = secrets.token_hex(8)
+        self._repository = StrategyControlRepository(context.database, identity, self._holder)
+        self._ids = EventIds()
+        self._log = LogTeller(context.market_bus, identity).telling(context.log)
+        self._control = StrategyControl()
+        self._known: set[str] = set()
+        self._run = 0
+        self._run_is_new = True
+        self._state = HostState.STARTING
+        self._reason = ""
+        self._since_ns = time.time_ns()
+        self._is_held = False
+        self._is_superseded = False
+        self._in_force: dict[str, Any] = {}
+        self._refusal = ""
+        self._changed = asyncio.Event()
+        self.leaves_orders = False
 
-    def go_in_step(self) -> None:
-        """Answer every step of a replay in lockstep, and count time by the data."""
-        self._engine.follow_data_clock()
-        tracker = self._engine.tracker
-        self._stepper = Stepper(tracker.strategy_id, tracker.account_id, self._take_order_event, self._publish)
+    async def run(self) -> None:
+        """Do what people want until cancelled."""
+        context = self._context
+        async with AsyncExitStack() as stack:
+            # Before the database is read, so that no command falls between; what was taken before is known by its id.
+            commands = await subscribed(stack, context, STRATEGY_COMMANDS, Start.EARLIEST)
+            states = await subscribed(stack, context, STRATEGY_STATE, Start.LATEST)
+            await self._load()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._take_turns(), name=f"{self._identity}.turns")
+                tasks.create_task(self._read_commands(commands), name=f"{self._identity}.commands")
+                tasks.create_task(self._watch_others(states), name=f"{self._identity}.others")
 
-    def keep_checkpoints(self, journal_id: int) -> None:
-        """Save the strategy's state from now on; the store stood at ``journal_id`` when it was read."""
-        self._checkpoints = Checkpointer(self._context, self._engine, journal_id)
+    # -- as the watcher of a run -----------------------------------------------------------------------------------
 
-    async def start(self, findings: Findings) -> None:
-        """Go on from the checkpoint; where it and the store disagree, as the policy says."""
-        policy = Policy.RESUME if self._stepper is not None else self._context.settings.policy
-        self._disagreements.set(len(findings.differences))
-        if findings.differences:
-            self._log.warning("state and store disagree", differences=findings.differences, policy=policy)
-        else:
-            policy = Policy.RESUME
-        if policy is Policy.HOLD:
-            self._hold(findings)
-            return
-        try:
-            await self._begin(findings, policy)
-            await self._flush()
-            self._has_begun = True
-            if self._checkpoints is not None:
-                await self._checkpoints.save_first()
-        except StrategyFailed as error:
-            await self._fail(error)
-            return
-        self._context.health.set_ready(_told(findings.differences, policy))
-        self._log.info("strategy runs", instruments=sorted(self._engine.market.instruments))
+    async def begun(self, note: str) -> None:
+        """The strategy trades."""
+        if self._control.start_policy is not None:
+            self._control = msgspec.structs.replace(self._control, start_policy=None)
+            await self._stored(lambda: self._repository.put(self._control))
+        words = "; ".join(filter(None, (note, self._settings_words())))
+        self._context.health.set_ready(words)
+        await self._say(HostState.RUNNING, words)
 
-    async def _begin(self, findings: Findings, policy: Policy) -> None:
-        engine = self._engine
-        if policy is Policy.FLATTEN:
-            settle(findings, engine)
-            await self._flatten(findings)
-            engine.start()
-            return
-        # Without a checkpoint there may also be orders that no one has heard of yet: this command comes after them.
-        if policy is Policy.RESUME and findings.checkpoint is None and (engine.desk.run > 1 or findings.unexplained):
-            if left := len(findings.unexplained):
-                self._log.warning("orders of an earlier run are cancelled", count=left)
-            await self._cancel_all("orders of an earlier run")
-        apply(findings, engine)
-        if policy is Policy.ADOPT:
-            engine.adopt()
-        elif findings.checkpoint is not None:
-            for order_id in findings.unexplained:
-                engine.desk.cancel(engine.tracker.open[order_id])
+    async def held(self, words: str) -> None:
+        """State and store disagree, and the policy is to do nothing."""
+        self._is_held = True
+        await self._say(HostState.STOPPED, f"held: {words}")
 
-    async def _flatten(self, findings: Findings) -> None:
-        """Close everything; the strategy is not called meanwhile, and begins with a new state afterwards."""
-        engine, flattening = self._engine, Flattening(self._engine)
-        engine.is_mute = True
-        # Also for orders that nobody has heard of yet: they come before this command.
-        await self._cancel_all(REASON)
-        while (waiting := flattening.step(time.time_ns())) is not None:
-            self._context.health.set_not_ready(f"{_told(findings.differences, Policy.FLATTEN)}: {waiting}")
-            await self._flush()
-            for delivery in await self._orders.receive(timeout_s=FLATTEN_STEP_S):
-                await self._take_order_event(delivery)
-        engine.is_mute = False
-        self._log.warning("flat", reason=REASON, left=flattening.dust())
+    async def waits(self, words: str) -> None:
+        """It closes what an earlier run left, before the strategy begins."""
+        await self._say(HostState.STARTING, words)
 
-    def _hold(self, findings: Findings) -> None:
-        self._is_held = self._engine.is_mute = True
-        settle(findings, self._engine)
-        words = _told(findings.differences, Policy.HOLD)
-        self._context.health.set_not_ready(f"{words}; start it with policy resume, flatten or adopt")
+    async def failed(self, words: str) -> None:
+        """The strategy was stopped by its own error."""
+        await self._say(HostState.FAILED, words)
 
-    async def save_checkpoints(self) -> None:
-        """Save beside the strategy's work, if it has a state."""
-        if self._checkpoints is not None:
-            await self._checkpoints.run(self._is_busy, self._fail)
+    # -- turns -----------------------------------------------------------------------------------------------------
 
-    def _is_busy(self) -> bool:
-        return self._flushing or bool(self._engine.desk.pending)
-
-    async def read_market(self, subscription: Subscription) -> None:
-        """Show the strategy every batch; ends when the strategy has failed, unless its steps must be answered."""
-        engine, stepper = self._engine, self._stepper
-        while stepper is not None or not engine.is_mute:
-            for delivery in await subscription.receive(MARKET_LIMIT):
-                payload = delivery.payload
-                if stepper is not None and isinstance(payload, ReplayStepEnded):
-                    await stepper.ended(payload)
-                elif isinstance(payload, MarketBatch):
-                    try:
-                        for _ in engine.walk(payload.records):
-                            await self._flush()
-                    except StrategyFailed as error:
-                        await self._fail(error)
-            self._count_suppressed()
-        await subscription.close()
-
-    async def read_orders(self) -> None:
-        """Follow the orders, after a failure too: the topic pushes back on those who do not read it."""
-        if self._stepper is not None:
-            await self._stepper.follow(self._orders)
+    async def _take_turns(self) -> None:
         while True:
-            for delivery in await self._orders.receive():
-                await self._take_order_event(delivery)
+            self._changed.clear()
+            self._is_held = self.leaves_orders = False
+            async with asyncio.TaskGroup() as group:
+                turn = group.create_task(self._turn(), name=f"{self._identity}.turn")
+                await self._changed.wait()
+                leaves = self._control.wanted == "STOPPED" and self._control.stop_policy == Policy.HOLD
+                self.leaves_orders = leaves or self._is_superseded
+                if self._control.wanted == "STOPPED" and self._state is not HostState.STOPPED:
+                    await self._say(HostState.STOPPING, self._stop_words())
+                turn.cancel()
 
-    async def read_reference(self, subscription: Subscription) -> None:
-        """Take new definitions of the strategy's instruments."""
+    async def _turn(self) -> None:
+        try:
+            if self._is_superseded:
+                self._rest_for_good()
+            elif self._control.wanted == "RUNNING":
+                await self._trade()
+            else:
+                await self._end()
+        except RunSuperseded:
+            self._supersede()
+
+    async def _trade(self) -> None:
+        control = self._control
+        try:
+            settings = merged(self._environment, control.settings, control.start_policy or control.policy)
+        except SettingsRefused as error:
+            words = f"FAILED: settings of version {control.version} do not fit this strategy: {error}; set them anew"
+            self._context.health.set_not_ready(words)
+            self._log.error("strategy not started", reason=words)
+            await self._say(HostState.FAILED, words)
+            return
+        self._in_force = values(settings)
+        await self._begin_run()
+        await self._say(HostState.STARTING, "")
+        if words := self._settings_words():
+            self._log.info("settings", source=words, over_environment=sorted(control.settings))
+        context = dataclasses.replace(self._context, settings=settings, log=self._log)
+        await run_strategy(context, self._make(), self._identity, run_number=self._run, watcher=self)
+
+    async def _end(self) -> None:
+        policy, health = self._control.stop_policy, self._context.health
+        if policy is not None:
+            await self._begin_run()
+            health.set_ready(f"stopping: {self._stop_words()}")
+            await self._say(HostState.STOPPING, self._stop_words())
+            context = dataclasses.replace(self._context, settings=self._last_good_settings(), log=self._log)
+            dust = await end_in_market(
+                context, self._make(), self._identity, self._run, Policy(policy), self._tell_ending
+            )
+            self._control = msgspec.structs.replace(self._control, stop_policy=None)
+            await self._stored(lambda: self._repository.put(self._control))
+            self._log.info("strategy stopped", by=self._control.actor, why=self._control.why, policy=policy, dust=dust)
+        health.set_ready(self._stop_words())
+        await self._say(HostState.STOPPED, self._stop_words())
+
+    async def _tell_ending(self, waiting: str) -> None:
+        words = f"{self._stop_words()}; {waiting}"
+        self._context.health.set_ready(f"stopping: {words}")
+        await self._say(HostState.STOPPING, words)
+
+    def _rest_for_good(self) -> None:
+        words = "another process has started this strategy; this one does nothing: stop one of the two"
+        self._state, self._reason = HostState.STOPPED, words
+        self._context.health.set_not_ready(words)
+        self._log.warning("superseded", run=self._run)
+
+    async def _begin_run(self) -> None:
+        """Take the number of a start, and have the order path refuse what earlier starts still send."""
+        if not self._run_is_new:
+            self._run = await self._stored(self._repository.next_run)
+        self._run_is_new = False
+        command = BeginStrategyRun(
+            **self._identity_of_message(),
+            account_id=self._account_id,
+            strategy_id=self._identity,
+            run=self._run,
+        )
+        await self._context.order_bus.publish(ORDERS_COMMANDS, self._account_id, command)
+
+    # -- commands --------------------------------------------------------------------------------------------------
+
+    async def _read_commands(self, subscription: Subscription) -> None:
         while True:
             for delivery in await subscription.receive():
-                defined = delivery.payload
-                known = self._engine.market.instruments
-                if isinstance(defined, InstrumentDefined) and defined.instrument.instrument_id in known:
-                    self._engine.define_instrument(defined.instrument)
+                command = delivery.payload
+                if isinstance(command, StartStrategy | StopStrategy | ConfigureStrategy) and (
+                    command.strategy_id == self._identity and command.event_id not in self._known
+                ):
+                    with contextlib.suppress(RunSuperseded):
+                        await self._take(command)
 
-    async def stop(self) -> None:
-        """``on_stop``, cancel everything, wait a little for the venue's word. What is held is left as it is."""
-        if self._is_held:
+    async def _take(self, command: StrategyCommand) -> None:
+        if self._is_superseded:
             return
-        try:
-            async with asyncio.timeout(STOP_WAIT_S):
-                await self._say_goodbye()
-                await self._cancel_all("the strategy stops")
-                if self._stepper is not None:
-                    await self._stepper.leave()
-                while self._engine.tracker.open:
-                    for delivery in await self._orders.receive():
-                        await self._take_order_event(delivery)
-        except (TimeoutError, BusClosed) as error:
-            open_orders = sorted(self._engine.tracker.open)
-            self._log.warning("stopped before all orders were closed", orders=open_orders, reason=repr(error))
-        self._count_suppressed()
-        if self._checkpoints is not None:
-            await self._checkpoints.save_last()
-
-    async def _say_goodbye(self) -> None:
-        was_mute = self._engine.is_mute
-        try:
-            self._engine.stop()
-            await self._flush()
-            if self._checkpoints is not None and self._has_begun and not was_mute:
-                # Now, before the last orders end: the next start tells the strategy how they did.
-                self._checkpoints.capture_last()
-        except StrategyFailed as error:
-            await self._fail(error)
-
-    async def _take_order_event(self, delivery: Delivery) -> None:
-        event = delivery.payload
-        if isinstance(event, OrderEvent):
-            try:
-                self._engine.order_event(event)
-            except StrategyFailed as error:
-                await self._fail(error)
-            await self._flush()
-            if self._checkpoints is not None and not self._is_busy():
-                self._checkpoints.happened()
-
-    async def _fail(self, error: StrategyFailed) -> None:
-        self._failed.set(1)
-        self._context.health.set_not_ready(f"FAILED: {error}")
-        dropped = self._engine.desk.drop_pending()
-        self._log.error(
-            "strategy FAILED: its orders are cancelled, the others go on; correct it and restart the service",
-            unpublished_commands=dropped,
-            exc_info=error.__cause__,
+        before = self._control
+        decision = decide(
+            command,
+            before,
+            self._environment,
+            platform_symbols=self._context.platform.symbols,
+            state=self._state,
+            is_held=self._is_held,
+            now_ns=time.time_ns(),
         )
-        await self._cancel_all("the strategy failed")
+        change = _change(command, before, decision)
+        try:
+            written = await self._stored(lambda: self._repository.take(change, decision.control))
+        except RunSuperseded:
+            self._supersede()
+            raise
+        self._known.add(command.event_id)
+        self._control = decision.control or self._control
+        if not written:
+            # Written by an attempt whose answer was lost, or by a host before this one: the row tells.
+            self._control = await self._stored(self._repository.load)
+        await self._act(command, decision)
 
-    async def _cancel_all(self, reason: str) -> None:
-        await self._publish(self._engine.desk.cancel_all_command(reason))
+    async def _act(self, command: StrategyCommand, decision: Decision) -> None:
+        told = {"action": decision.action, "by": command.actor, "why": command.why}
+        self._refusal = decision.refusal
+        if decision.refusal:
+            self._log.warning("command refused", **told, reason=decision.refusal)
+        else:
+            self._log.info("command taken", **told)
+        if decision.moves:
+            self._changed.set()
+        else:
+            await self._say(self._state, self._reason)
 
-    async def _flush(self) -> None:
-        """Publish what waits, in order: whoever comes while another task publishes leaves its commands to that one."""
-        pending = self._engine.desk.pending
-        if self._flushing or not pending:
+    async def _watch_others(self, subscription: Subscription) -> None:
+        while True:
+            for delivery in await subscription.receive():
+                told = delivery.payload
+                is_ours = isinstance(told, StrategyStatusChanged) and told.strategy_id == self._identity
+                if is_ours and told.run > self._run:  # type: ignore[union-attr]
+                    self._supersede()
+
+    def _supersede(self) -> None:
+        if not self._is_superseded:
+            self._is_superseded = True
+            self._changed.set()
+
+    # -- store and bus ---------------------------------------------------------------------------------------------
+
+    async def _load(self) -> None:
+        context = self._context
+        self._run = await next_run(context, self._identity, self._holder)
+        self._control = await self._stored(self._repository.load)
+        self._known = await self._stored(lambda: self._repository.known_commands(time.time_ns() - REMEMBERED_NS))
+
+    async def _stored(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What the database answers, as soon as it does."""
+        while True:
+            try:
+                return await ask()
+            except DatabaseUnavailable as error:
+                self._log.warning("waits for the database", reason=str(error))
+                await self._context.database.wait_until_available()
+
+    async def _say(self, state: HostState, reason: str) -> None:
+        if self._is_superseded:
             return
-        self._flushing = True
-        publish = self._context.order_bus.publish
+        if state is not self._state:
+            self._since_ns = time.time_ns()
+        elif reason == self._reason and state is HostState.STOPPING:
+            return  # a wait is told once
+        self._state, self._reason = state, reason
+        control = self._control
+        message = StrategyStatusChanged(
+            **{**self._identity_of_message(), "ts_event": self._since_ns},
+            account_id=self._account_id,
+            strategy_id=self._identity,
+            service=self._context.name,
+            kind=getattr(self._make, "__name__", "Strategy"),
+            state=state,
+            wanted=control.wanted,
+            reason=reason,
+            run=self._run,
+            version=control.version,
+            policy=control.policy or self._environment.policy,
+            settings=_json({**values(self._environment), **control.settings}),
+            settings_in_force=_json(self._in_force),
+            settings_schema=self._schema,
+            refusal=self._refusal,
+        )
+        await self._context.order_bus.publish(STRATEGY_STATE, self._identity, message)
+
+    def _identity_of_message(self) -> dict[str, Any]:
+        event_id, now_ns = self._ids(), time.time_ns()
+        return {
+            "event_id": event_id,
+            "correlation_id": event_id,
+            "causation_id": "",
+            "ts_event": now_ns,
+            "ts_init": now_ns,
+        }
+
+    def _last_good_settings(self) -> StrategySettings:
+        """For a stop: it must work with settings that do not fit any more, too."""
         try:
-            while pending:
-                command, tick_ns = waiting = pending.popleft()
-                try:
-                    await publish(ORDERS_COMMANDS, command.account_id, command)
-                except BaseException:
-                    pending.appendleft(waiting)
-                    raise
-                if tick_ns:
-                    self._latency.record(time.time_ns() - tick_ns)
-                self._commands.inc()
-        finally:
-            self._flushing = False
-        if self._checkpoints is not None:
-            self._checkpoints.happened()
+            return merged(self._environment, self._control.settings, self._control.policy)
+        except SettingsRefused:
+            return self._environment
 
-    async def _publish(self, command: OrderCommand | ReplayStepAnswered) -> None:
-        await self._context.order_bus.publish(ORDERS_COMMANDS, command.account_id, command)
+    def _settings_words(self) -> str:
+        version = self._control.version
+        return f"settings of version {version}, stored, before the environment's" if version else ""
 
-    def _count_suppressed(self) -> None:
-        if (suppressed := self._engine.desk.throttle.suppressed) != self._suppressed:
-            self._suppressions.inc(suppressed - self._suppressed)
-            self._suppressed = suppressed
+    def _stop_words(self) -> str:
+        return f"stopped by {self._control.actor}: {self._control.why}"
 
 
-async def _subscribed(stack: AsyncExitStack, context: ServiceContext, topic: Topic, start: Start) -> Subscription:
-    subscription = await context.bus_for(topic).subscribe(topic, start=start)
-    stack.push_async_callback(subscription.close)
-    return subscription
-
-
-async def _prepared_engine(context: ServiceContext, strategy: Strategy, identity: StrategyId) -> StrategyEngine:
-    platform = context.platform
-    runs = StrategyRunRepository(context.database)
-    while True:
-        try:
-            run = await runs.next_run(identity)
-            break
-        except DatabaseUnavailable as error:
-            context.health.set_not_ready(str(error))
-            await context.database.wait_until_available()
-    return StrategyEngine(
-        strategy,
-        strategy_id=identity,
-        account_id=AccountId(f"{platform.venue}-{platform.account}"),
-        settings=context.settings,
-        run=run,
-        throttle=SubmitThrottle(context.settings.max_orders_per_s),
-        wall_clock=time.time_ns,
-        log=context.log,
+def _change(command: StrategyCommand, before: StrategyControl, decision: Decision) -> StrategyChange:
+    after = decision.control or before
+    return StrategyChange(
+        command_id=command.event_id,
+        action=decision.action,
+        refusal=decision.refusal,
+        before=msgspec.to_builtins(before),
+        after=msgspec.to_builtins(after),
+        actor=command.actor,
+        why=command.why,
+        ts=time.time_ns(),
     )
 
 
-async def _define_instruments(context: ServiceContext, engine: StrategyEngine, reference: Subscription) -> None:
-    platform = context.platform
-    missing = set(wanted_instruments(context.settings.symbols, platform.symbols, Venue(platform.venue)))
-    while missing:
-        context.health.set_not_ready(f"waits for the definition of {', '.join(sorted(missing))}")
-        for delivery in await reference.receive():
-            defined = delivery.payload
-            if isinstance(defined, InstrumentDefined) and defined.instrument.instrument_id in missing:
-                engine.define_instrument(defined.instrument)
-                missing.discard(defined.instrument.instrument_id)
-
-
-def _told(differences: list[str], policy: Policy) -> str:
-    """For the operator; empty when there is nothing to tell."""
-    if not differences:
-        return ""
-    more = f" (and {len(differences) - SHOWN} more)" if len(differences) > SHOWN else ""
-    return f"state and store disagree, policy {policy}: {'; '.join(differences[:SHOWN])}{more}"
+def _json(value: dict[str, Any]) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,8 +1,10 @@
 """Settings that every strategy has. A strategy adds its own fields in a subclass."""
 
 import enum
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from tradewind.model.identifiers import InstrumentId, Venue, instrument_id
 
@@ -16,6 +18,20 @@ class Policy(enum.StrEnum):
     HOLD = "hold"  # do nothing, not ready, until started with another policy
 
 
+def setting(title: str, description: str, *, unit: str = "", **bounds: Any) -> Meta:
+    """What a form shows of a setting, for ``Annotated``: its name for people, what it does, its unit and bounds.
+
+    ``bounds`` are those of ``msgspec.Meta`` (``ge``, ``le``, ``gt``, ``lt``, ``max_length``, ``pattern``).
+    """
+    return Meta(title=title, description=description, extra_json_schema={"unit": unit} if unit else None, **bounds)
+
+
+def decimal_setting(title: str, description: str, *, unit: str = "", above: str = "0", most: str = "") -> Meta:
+    """As ``setting`` for a decimal, which is more than ``above`` and at most ``most``; empty is no bound."""
+    bounds = {"unit": unit, "exclusiveMinimum": above, "maximum": most}
+    return Meta(title=title, description=description, extra_json_schema={k: v for k, v in bounds.items() if v})
+
+
 class StrategySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Each field comes from the environment variable ``TRADEWIND_<SERVICE>_<FIELD>`` or keeps its default.
 
@@ -25,10 +41,33 @@ class StrategySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ``checkpoint_s`` seconds.
     """
 
-    symbols: str = ""
-    max_orders_per_s: float = 20.0
+    symbols: Annotated[
+        str,
+        setting(
+            "Symbols", "Comma-separated, as the venue writes them; empty means all of the platform", max_length=500
+        ),
+    ] = ""
+    max_orders_per_s: Annotated[
+        float,
+        setting(
+            "Orders per second",
+            "New orders a second, with a burst of one second's worth; the rest are suppressed and counted",
+            unit="1/s",
+            gt=0,
+            le=10_000,
+        ),
+    ] = 20.0
     policy: Policy = Policy.RESUME
-    checkpoint_s: float = 5.0
+    checkpoint_s: Annotated[
+        float,
+        setting(
+            "Checkpoint interval",
+            "How often a state that changes without an order event is saved",
+            unit="s",
+            gt=0,
+            le=86_400,
+        ),
+    ] = 5.0
 
 
 def wanted_instruments(symbols: str, platform_symbols: str, venue: Venue) -> tuple[InstrumentId, ...]:

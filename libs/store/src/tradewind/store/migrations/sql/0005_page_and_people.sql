@@ -129,7 +129,8 @@ CREATE INDEX audit_of_actor ON audit (actor, id DESC);
 CREATE INDEX audit_of_subject ON audit (subject, id DESC);
 
 -- Strategies: what people want of each, and every command that was taken or refused. The host of a strategy writes it,
--- as long as the strategy's run is its own.
+-- as long as the strategy's last start is its own.
+ALTER TABLE strategy_runs ADD COLUMN holder text NOT NULL DEFAULT ''; -- the process that made the last start
 CREATE TABLE strategy_control (
     strategy_id  text    PRIMARY KEY,
     wanted       text    NOT NULL CHECK (wanted IN ('RUNNING', 'STOPPED')),
