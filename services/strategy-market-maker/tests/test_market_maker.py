@@ -120,7 +120,9 @@ def test_a_refused_side_pauses_and_the_other_goes_on() -> None:
 
 
 def test_settings_that_make_no_sense_stop_the_strategy_with_words() -> None:
-    made = engine(MarketMaker(), settings=MarketMakerSettings(size=Decimal(1), max_position=Decimal("0.5")))
+    with pytest.raises(ValueError, match="at most max_position"):
+        MarketMakerSettings(size=Decimal(1), max_position=Decimal("0.5"))
+    made = engine(MarketMaker(), settings=MarketMakerSettings(size=Decimal(0)))
     with pytest.raises(StrategyFailed, match="max_position"):
         made.start()
 

@@ -6,11 +6,22 @@ strategy is either long by ``size`` or flat. The averages are a signal, not a pr
 
 import math
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
 from tradewind.model.fixed_point import floor_to_increment, to_mantissa
-from tradewind.strategy import InstrumentId, OrderSide, OrderStatus, Quote, Strategy, StrategySettings, TimeInForce
+from tradewind.strategy import (
+    InstrumentId,
+    OrderSide,
+    OrderStatus,
+    Quote,
+    Strategy,
+    StrategySettings,
+    TimeInForce,
+    decimal_setting,
+    setting,
+)
 from tradewind.wire.events import OrderEvent
 
 _NS_PER_S = 1_000_000_000
@@ -25,13 +36,30 @@ class EmaCrossSettings(StrategySettings, frozen=True, kw_only=True, forbid_unkno
     how far beyond the touch an order may fill. After an order that did not fill, ``retry_s`` passes before the next.
     """
 
-    size: Decimal = Decimal("0.05")
-    fast_s: float = 0.5
-    slow_s: float = 2.5
-    warm_up_s: float = 3.0
-    band_ppm: float = 2.0
-    slippage_ppm: int = 200
-    retry_s: float = 1.0
+    size: Annotated[
+        Decimal, decimal_setting("Size", "Position while the trend is up", unit="base currency", most="1000000")
+    ] = Decimal("0.05")
+    fast_s: Annotated[
+        float, setting("Fast average", "Time constant of the fast average", unit="s", gt=0, le=86_400)
+    ] = 0.5
+    slow_s: Annotated[
+        float, setting("Slow average", "Time constant of the slow average", unit="s", gt=0, le=604_800)
+    ] = 2.5
+    warm_up_s: Annotated[
+        float, setting("Warm-up", "No order before this much data, by its own clock", unit="s", ge=0, le=604_800)
+    ] = 3.0
+    band_ppm: Annotated[
+        float,
+        setting(
+            "Band", "How far apart the averages must be before the position is turned", unit="ppm", ge=0, le=100_000
+        ),
+    ] = 2.0
+    slippage_ppm: Annotated[
+        int, setting("Slippage", "How far beyond the touch an order may fill", unit="ppm", ge=0, le=100_000)
+    ] = 200
+    retry_s: Annotated[
+        float, setting("Retry pause", "Pause after an order that did not fill", unit="s", ge=0, le=3_600)
+    ] = 1.0
 
 
 class TrendState(msgspec.Struct, frozen=True, kw_only=True):

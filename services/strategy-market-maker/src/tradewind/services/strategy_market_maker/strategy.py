@@ -7,13 +7,24 @@ more than was bought uses what the account holds: the strategy's own position is
 """
 
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
 from tradewind.model.fixed_point import to_mantissa
 from tradewind.model.identifiers import ClientOrderId
 from tradewind.model.instruments import Instrument
-from tradewind.strategy import InstrumentId, Order, OrderSide, OrderStatus, Quote, Strategy, StrategySettings
+from tradewind.strategy import (
+    InstrumentId,
+    Order,
+    OrderSide,
+    OrderStatus,
+    Quote,
+    Strategy,
+    StrategySettings,
+    decimal_setting,
+    setting,
+)
 from tradewind.wire.events import OrderEvent
 
 _NS_PER_S = 1_000_000_000
@@ -30,13 +41,38 @@ class MarketMakerSettings(StrategySettings, frozen=True, kw_only=True, forbid_un
     against it. After a refused order ``refusal_pause_s`` passes before the next one of that side.
     """
 
-    size: Decimal = Decimal("0.01")
-    max_position: Decimal = Decimal("0.05")
-    edge_ticks: int = 0
-    skew_ppm: int = 10
-    requote_ppm: int = 10
-    min_life_s: float = 0.5
-    refusal_pause_s: float = 2.0
+    size: Annotated[
+        Decimal, decimal_setting("Quote size", "Size of each quote", unit="base currency", most="1000000")
+    ] = Decimal("0.01")
+    max_position: Annotated[
+        Decimal,
+        decimal_setting(
+            "Largest position", "The most that is held on either side", unit="base currency", most="1000000"
+        ),
+    ] = Decimal("0.05")
+    edge_ticks: Annotated[
+        int, setting("Edge", "How far behind the touch the quotes stand", unit="ticks", ge=0, le=1_000_000)
+    ] = 0
+    skew_ppm: Annotated[
+        int,
+        setting("Skew", "How far both quotes move against a full inventory", unit="ppm", ge=0, le=100_000),
+    ] = 10
+    requote_ppm: Annotated[
+        int,
+        setting(
+            "Requote distance", "How far a quote may be from its place before it is moved", unit="ppm", ge=0, le=100_000
+        ),
+    ] = 10
+    min_life_s: Annotated[
+        float, setting("Shortest life", "A quote is not replaced before this", unit="s", ge=0, le=3_600)
+    ] = 0.5
+    refusal_pause_s: Annotated[
+        float, setting("Pause after a refusal", "Before the next order of that side", unit="s", ge=0, le=3_600)
+    ] = 2.0
+
+    def __post_init__(self) -> None:
+        if self.size > self.max_position:
+            raise ValueError(f"size {self.size} must be at most max_position {self.max_position}")
 
 
 class SavedQuote(msgspec.Struct, frozen=True, kw_only=True):
