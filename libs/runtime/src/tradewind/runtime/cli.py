@@ -33,6 +33,7 @@ Examples:
   tradewind services          which services are installed
   tradewind status            what a running platform says of itself
   tradewind kill engage firm  halt, cancel everything, prove it (--flatten: close positions too)
+  tradewind alerts list       what is wrong, and who works on it
   tradewind topics list       what is on the bus, and who is behind
   tradewind db migrate        bring the database to this version
   tradewind new strategy NAME a folder with a strategy that trades
