@@ -16,6 +16,7 @@ import {
 } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { memo, useId, useRef, useState, type KeyboardEvent, type ReactElement, type ReactNode } from "react";
+import { useKeys } from "../app/keys";
 
 /** One column. `value` sorts and filters; `cell` shows. */
 export interface Column<T> {
@@ -46,6 +47,10 @@ export interface DataTableProps<T> {
   rowClass?: (row: T) => string;
   /** The last row came in sight: load more. */
   onEnd?: () => void;
+  /** The row that the keys stand on has changed; null: none. */
+  onActive?: (row: T | null) => void;
+  /** Binds j, k and Enter everywhere in the page, under this title of the list of keys. */
+  keys?: string;
   /** A row below all others, such as a total: one node per column id. */
   foot?: Record<string, ReactNode>;
 }
@@ -147,18 +152,16 @@ function Body<T>(props: BodyProps<T>): ReactElement {
   const items = virtual.getVirtualItems();
   const above = items[0]?.start ?? 0;
   const below = virtual.getTotalSize() - (items.at(-1)?.end ?? 0);
-  const place = shown.findIndex((row) => row.id === active);
+  const go = (next: number): void => {
+    const row = shown[next];
+    setActive(row?.id ?? null);
+    virtual.scrollToIndex(next);
+    props.onActive?.(row?.original ?? null);
+  };
+  const take = keysOf(shown, active, onOpen, go);
+  useRowKeys(props.keys, take);
   const onKeyDown = (event: KeyboardEvent): void => {
-    if (event.target instanceof HTMLButtonElement) return;
-    const next = moved(event.key, place, shown.length);
-    if (next !== null) {
-      event.preventDefault();
-      setActive(shown[next]?.id ?? null);
-      virtual.scrollToIndex(next);
-    } else if (event.key === "Enter" && shown[place] && onOpen) {
-      event.preventDefault();
-      onOpen(shown[place].original);
-    }
+    if (!(event.target instanceof HTMLButtonElement) && take(event.key)) event.preventDefault();
   };
   return (
     <div className="table-scroll" ref={scroller}>
@@ -196,6 +199,33 @@ function Body<T>(props: BodyProps<T>): ReactElement {
       {shown.length ? null : props.empty}
     </div>
   );
+}
+
+function useRowKeys(title: string | undefined, take: (key: string) => boolean): void {
+  const bindings = [
+    { keys: "j", about: "Next row", run: () => void take("ArrowDown") },
+    { keys: "k", about: "Row before", run: () => void take("ArrowUp") },
+    { keys: "Enter", about: "Open the row", run: () => void take("Enter") },
+  ];
+  useKeys(title ?? "", title ? bindings : []);
+}
+
+/** Answers whether the key meant something to the table. */
+function keysOf<T>(
+  shown: readonly Row<T>[],
+  active: string | null,
+  onOpen: ((row: T) => void) | undefined,
+  go: (place: number) => void,
+): (key: string) => boolean {
+  return (key) => {
+    const place = shown.findIndex((row) => row.id === active);
+    const next = moved(key, place, shown.length);
+    const row = shown[place];
+    if (next !== null) go(next);
+    else if (key === "Enter" && row && onOpen) onOpen(row.original);
+    else return false;
+    return true;
+  };
 }
 
 function moved(key: string, from: number, count: number): number | null {
