@@ -76,8 +76,16 @@ function isField(target: EventTarget | null): boolean {
   );
 }
 
+/** What has the focus does its own thing with these. */
+function isOwn(event: KeyboardEvent): boolean {
+  if (event.key !== "Enter" && event.key !== " ") return false;
+  return (
+    event.target instanceof Element && event.target.closest("button, a, summary, [role=grid], [role=listbox]") !== null
+  );
+}
+
 function onKey(event: KeyboardEvent): void {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isOwn(event)) return;
   // A dialog has its own keys; a command given behind it would be one that nobody sees.
   const inDialog = document.querySelector("dialog[open]") !== null;
   const now = performance.now();

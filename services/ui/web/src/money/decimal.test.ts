@@ -4,6 +4,7 @@ import {
   compare,
   decimal,
   decimalsOf,
+  divideToStep,
   fixed,
   floorToStep,
   isOnStep,
@@ -58,6 +59,12 @@ describe("steps", () => {
 
   it("cut towards zero", () => {
     expect(text(floorToStep(of("0.123456789"), of("0.00001000")))).toBe("0.123450000");
+  });
+
+  it("cut a quotient", () => {
+    expect(text(divideToStep(of("1000.00"), of("60000.13"), of("0.00001")))).toBe("0.0166600");
+    expect(compare(divideToStep(of("1"), of("3"), of("0.1")), of("0.3"))).toBe(0);
+    expect(compare(divideToStep(of("10"), of("0.5"), of("1")), of("20"))).toBe(0);
   });
 
   it("move a price, from between two steps to the next one, never to zero", () => {

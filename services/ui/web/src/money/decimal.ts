@@ -14,7 +14,7 @@ const PATTERN = /^-?(\d+)(?:\.(\d*))?$/;
 export function parse(text: string): Decimal | null {
   const trimmed = text.trim();
   const match = PATTERN.exec(trimmed.startsWith(".") ? `0${trimmed}` : trimmed);
-  if (!match) return null;
+  if (!match || trimmed === ".") return null;
   const fraction = match[2] ?? "";
   const mantissa = BigInt((match[1] ?? "0") + fraction);
   return { mantissa: trimmed.startsWith("-") ? -mantissa : mantissa, scale: fraction.length };
@@ -86,6 +86,13 @@ export function isOnStep(value: Decimal, step: Decimal): boolean {
 export function floorToStep(value: Decimal, step: Decimal): Decimal {
   const [left, right, scale] = aligned(value, step);
   return { mantissa: right === 0n ? left : (left / right) * right, scale };
+}
+
+/** a / b, cut to whole steps. b must not be zero. */
+export function divideToStep(a: Decimal, b: Decimal, step: Decimal): Decimal {
+  const scale = a.scale + step.scale;
+  const quotient = (a.mantissa * 10n ** BigInt(b.scale + step.scale)) / b.mantissa;
+  return floorToStep({ mantissa: quotient, scale }, step);
 }
 
 /** A value moved by whole steps; one that is between two steps goes to the next of them first. Never below one step. */

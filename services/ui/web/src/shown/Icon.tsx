@@ -3,8 +3,7 @@
 import type { ReactElement } from "react";
 
 const PATHS = {
-  market:
-    "M4 19V9m0 0V5m0 4h0M9 20V10m0-6v2m5 13V8m0-3v1m5 14v-9m0-5v3M2.5 9h3v6h-3zM7.5 6h3v8h-3zM12.5 8h3v7h-3zM17.5 9h3v6h-3z",
+  market: "M6.5 4v3m0 8v4M4 7h5v8H4zM16.5 3v5m0 7v6M14 8h5v7h-5z",
   orders: "M8 6h12M8 12h12M8 18h12M4 6h.01M4 12h.01M4 18h.01",
   portfolio: "M12 3v9h9M20 15.5A9 9 0 1 1 9 3.6",
   strategies: "M6 4v6m0 4v6M12 4v2m0 4v10M18 4v9m0 4v3M3.5 10h5v4h-5zM9.5 6h5v4h-5zM15.5 13h5v4h-5z",

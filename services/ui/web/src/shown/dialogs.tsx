@@ -42,7 +42,11 @@ function OpenDialog({
   useEffect(() => {
     const dialog = element.current;
     const before = document.activeElement;
-    if (dialog && !dialog.open) dialog.showModal();
+    if (dialog && !dialog.open) {
+      dialog.showModal();
+      // Not on the cross that closes it, where the browser puts it.
+      dialog.querySelector<HTMLElement>("input, select, textarea, header ~ * button, header ~ * a")?.focus();
+    }
     return () => {
       dialog?.close();
       if (before instanceof HTMLElement) before.focus();

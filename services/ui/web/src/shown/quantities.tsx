@@ -14,7 +14,7 @@ import {
   words,
 } from "../money/format";
 
-/** A number from decimal text. `decimals` rounds; without them all that are there. */
+/** A number from decimal text. `decimals` rounds; without them all that are there but zeros at the end. */
 export const Amount = memo(function Amount({
   value,
   decimals,
@@ -30,6 +30,11 @@ export const Amount = memo(function Amount({
       {unit && value !== null && value !== undefined ? <span className="unit"> {unit}</span> : null}
     </span>
   );
+});
+
+/** A price, with all decimals that the platform gave it: on its step, so that prices stand under each other. */
+export const PriceText = memo(function PriceText({ value }: { value: string | null | undefined }): ReactElement {
+  return <span className="amount">{number(value)}</span>;
 });
 
 /** Profit or loss: sign and arrow say what colour says, so that nobody needs the colour. */

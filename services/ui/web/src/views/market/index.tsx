@@ -1,8 +1,76 @@
-/** Market. */
+/** The market of one instrument: chart, depth, prints, ticket and what of ours is in it. */
 
-import type { ReactElement } from "react";
-import { EmptyState } from "../../shown/notes";
+import { useEffect, useState, type ReactElement } from "react";
+import type { Instrument } from "../../api/types";
+import { useKeys } from "../../app/keys";
+import { usePreferences } from "../../app/preferences";
+import { navigate, useRoute } from "../../app/routes";
+import { choose, usePart, useParts } from "../../live/live";
+import { Skeleton } from "../../shown/notes";
+import { ChartPanel } from "./ChartPanel";
+import { InstrumentBar } from "./InstrumentBar";
+import { InstrumentSearch } from "./InstrumentSearch";
+import { LadderPanel } from "./LadderPanel";
+import { OursPanel } from "./OursPanel";
+import { TapePanel } from "./TapePanel";
+import { emptyTicket } from "./ticket";
+import { TicketPanel } from "./TicketPanel";
+import "./market.css";
 
 export default function MarketView(): ReactElement {
-  return <EmptyState title="Market">Not here yet.</EmptyState>;
+  useParts("prices", "book", "trades", "bars", "marks", "orders", "fills", "positions", "balances");
+  const route = useRoute();
+  const asked = route.rest[0];
+  const first = usePart("instruments", (instruments) => instruments.keys().next().value);
+  const id = asked ?? first;
+  const instrument = usePart("instruments", (instruments) => (id === undefined ? undefined : instruments.get(id)));
+  const known = usePart("instruments", (instruments) => instruments.size);
+  const interval = usePreferences((now) => now.interval);
+  const [isSearching, setSearching] = useState(false);
+  useEffect(() => {
+    if (id !== undefined) choose({ instrument_id: id, interval });
+  }, [id, interval]);
+  useEffect(() => emptyTicket, [id]);
+  useKeys("Market", [{ keys: "/", about: "Find an instrument", run: () => setSearching(true) }]);
+  return (
+    <div className="market">
+      {instrument ? (
+        <Shown key={instrument.instrument_id} instrument={instrument} onSearch={() => setSearching(true)} />
+      ) : known && asked ? (
+        <Unknown id={asked} onSearch={() => setSearching(true)} />
+      ) : (
+        <Skeleton lines={10} />
+      )}
+      <InstrumentSearch
+        open={isSearching}
+        onClose={() => setSearching(false)}
+        onChoose={(chosen) => navigate("market", chosen)}
+      />
+    </div>
+  );
+}
+
+function Shown({ instrument, onSearch }: { instrument: Instrument; onSearch: () => void }): ReactElement {
+  return (
+    <>
+      <InstrumentBar instrument={instrument} onSearch={onSearch} />
+      <ChartPanel instrument={instrument} />
+      <LadderPanel instrument={instrument} />
+      <TapePanel instrument={instrument} />
+      <TicketPanel instrument={instrument} />
+      <OursPanel instrument={instrument} />
+    </>
+  );
+}
+
+function Unknown({ id, onSearch }: { id: string; onSearch: () => void }): ReactElement {
+  return (
+    <div className="gate">
+      <h1>{id} is not traded here</h1>
+      <p>It may have been delisted, or its name is written otherwise.</p>
+      <button type="button" className="primary" onClick={onSearch}>
+        Find an instrument
+      </button>
+    </div>
+  );
 }

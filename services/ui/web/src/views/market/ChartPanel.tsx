@@ -1,0 +1,149 @@
+/** The candles with their intervals and the legend of the bar that is pointed at. */
+
+import { memo, useEffect, useRef, useState, type ReactElement, type RefObject } from "react";
+import { read, type Query } from "../../api/client";
+import type { Bar, BarPage, Instrument } from "../../api/types";
+import { onColours, prefer, usePreferences } from "../../app/preferences";
+import { live, useDrawn, useLink } from "../../live/live";
+import { isUnfinished } from "../../live/model";
+import { decimal, decimalsOf, subtract, text } from "../../money/decimal";
+import { number, signed } from "../../money/format";
+import { ErrorNote, Panel } from "../../shown/notes";
+import { INTERVALS } from "./bars";
+import { CandleChart, type Pointed } from "./CandleChart";
+
+const PAGE = 500;
+
+export const ChartPanel = memo(function ChartPanel({ instrument }: { instrument: Instrument }): ReactElement {
+  const interval = usePreferences((now) => now.interval);
+  const legend = useRef<HTMLParagraphElement>(null);
+  return (
+    <Panel
+      title="Chart"
+      className="chart"
+      actions={
+        <div className="segments" role="group" aria-label="Length of a candle">
+          {INTERVALS.map((one) => (
+            <button key={one} type="button" aria-pressed={one === interval} onClick={() => prefer({ interval: one })}>
+              {one}
+            </button>
+          ))}
+        </div>
+      }
+    >
+      <p className="legend" ref={legend} />
+      <Candles key={interval} instrument={instrument} interval={interval} legend={legend} />
+      <a className="attribution" href="https://www.tradingview.com/" target="_blank" rel="noreferrer">
+        Charts by TradingView
+      </a>
+    </Panel>
+  );
+});
+
+interface CandlesProps {
+  instrument: Instrument;
+  interval: string;
+  legend: RefObject<HTMLParagraphElement | null>;
+}
+
+/** Asks for bars, the newest ones and then older pages; one request at a time. */
+class BarLoader {
+  private readonly ending = new AbortController();
+  private isAsking = false;
+  private cursor: string | null = null;
+
+  constructor(
+    private readonly path: string,
+    private readonly interval: string,
+    private readonly tell: (bars: readonly Bar[]) => void,
+    private readonly fail: (problem: unknown) => void,
+  ) {}
+
+  async newest(): Promise<void> {
+    await this.ask({}, this.cursor === null);
+  }
+
+  async older(): Promise<void> {
+    if (this.cursor !== null) await this.ask({ cursor: this.cursor }, true);
+  }
+
+  stop(): void {
+    this.ending.abort();
+  }
+
+  private async ask(query: Query, isFurther: boolean): Promise<void> {
+    if (this.isAsking) return;
+    this.isAsking = true;
+    try {
+      const asked = { interval: this.interval, limit: PAGE, ...query };
+      const page = await read<BarPage>(this.path, asked, this.ending.signal);
+      if (isFurther) this.cursor = page.next_cursor;
+      this.tell(page.bars);
+      this.fail(null);
+    } catch (problem) {
+      // What is on the screen stays; older bars are asked for again when somebody scrolls.
+      if (!this.ending.signal.aborted) this.fail(problem);
+    } finally {
+      this.isAsking = false;
+    }
+  }
+}
+
+function Candles({ instrument, interval, legend }: CandlesProps): ReactElement {
+  const place = useRef<HTMLDivElement>(null);
+  const drawn = useRef<{ chart: CandleChart; loader: BarLoader } | null>(null);
+  const zone = usePreferences((now) => now.zone);
+  const isLive = useLink((link) => link.state === "live");
+  const [error, setError] = useState<unknown>(null);
+  useEffect(() => {
+    if (!place.current) return;
+    const path = `/bars/${encodeURIComponent(instrument.instrument_id)}`;
+    const loader = new BarLoader(path, interval, (bars) => chart.takeBars(bars), setError);
+    const chart = new CandleChart(place.current, instrument, interval, {
+      onPoint: (pointed) => write(legend.current, pointed, instrument),
+      onOlder: () => void loader.older(),
+    });
+    drawn.current = { chart, loader };
+    const stop = onColours(() => chart.paint());
+    return () => {
+      stop();
+      loader.stop();
+      chart.remove();
+      drawn.current = null;
+    };
+  }, [instrument, interval, legend]);
+  useEffect(() => {
+    // At first, and after a lost connection for the bars in between.
+    void drawn.current?.loader.newest();
+  }, [instrument, interval, isLive]);
+  useEffect(() => drawn.current?.chart.setZone(zone), [zone, instrument, interval]);
+  useDrawn(["bars", "marks", "orders"], () => {
+    const chart = drawn.current?.chart;
+    if (!chart) return;
+    chart.takeBars(live.get("bars"));
+    chart.takeMarks(live.get("marks"));
+    const orders = [...live.get("orders").values()];
+    chart.takeOrders(orders.filter((one) => one.instrument_id === instrument.instrument_id && isUnfinished(one)));
+  });
+  const label = `Candles of ${instrument.symbol}, ${interval} each`;
+  return (
+    <>
+      {error ? <ErrorNote error={error} onAgain={() => void drawn.current?.loader.newest()} /> : null}
+      <div className="candles" ref={place} role="img" aria-label={label} />
+    </>
+  );
+}
+
+/** Open, high, low, close, change, volume, fills: written straight into the page. */
+function write(element: HTMLElement | null, pointed: Pointed | null, instrument: Instrument): void {
+  if (!element) return;
+  const decimals = decimalsOf(instrument.price_increment);
+  element.textContent = pointed ? legendText(pointed, decimals) : "";
+}
+
+function legendText({ bar, buys, sells }: Pointed, decimals: number): string {
+  const change = text(subtract(decimal(bar.close), decimal(bar.open)));
+  const prices = [bar.open, bar.high, bar.low, bar.close].map((price) => number(price, decimals));
+  const fills = buys + sells ? ` \u00B7 our fills ${buys}\u25B2 ${sells}\u25BC` : "";
+  return `O ${prices[0]} H ${prices[1]} L ${prices[2]} C ${prices[3]} (${signed(change, decimals)}) V ${number(bar.volume, 3)}${fills}`;
+}
