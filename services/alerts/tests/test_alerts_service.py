@@ -10,14 +10,14 @@ from alerts_kit import Deployment, Hook, quick, until
 
 from tradewind.bus.interface import Start
 from tradewind.model.enums import TradingState
-from tradewind.model.identifiers import InstrumentId, Venue
+from tradewind.model.identifiers import AccountId, InstrumentId, StrategyId, Venue
 from tradewind.store.alert_deliveries import AlertDeliveries
 from tradewind.store.database import Database
 from tradewind.store.kill_switches import KillSwitchRepository
 from tradewind.store.postgres_server import PostgresServer
 from tradewind.store.trading_states import TradingStateRepository
-from tradewind.wire.events import AlertChanged, DeadLettered, FeedStatusChanged
-from tradewind.wire.topics import MD_STATUS, OPS_ALERTS, ORDERS_COMMANDS, dead_letters_of
+from tradewind.wire.events import AlertChanged, DeadLettered, FeedStatusChanged, StrategyStatusChanged
+from tradewind.wire.topics import MD_STATUS, OPS_ALERTS, ORDERS_COMMANDS, STRATEGY_STATE, dead_letters_of
 
 OPENED, RESOLVED = "OPENED", "RESOLVED"
 
@@ -177,6 +177,42 @@ async def feed(deployment: Deployment, state: str) -> None:
         state=state,
     )
     await deployment.bus.publish(MD_STATUS, "BTCUSDT.BINANCE", event)
+
+
+async def test_a_strategy_that_says_it_failed(deployment: Deployment, hook: Hook) -> None:
+    async with deployment.copy(quick(webhook_url=hook.url)):
+        await strategy(deployment, "FAILED")
+        failed = await deployment.comes("StrategyFailed", "OPEN")
+        assert (failed.subject, failed.severity) == ("strategy-ema-cross", "critical")
+        await strategy(deployment, "RUNNING")
+        await deployment.comes("StrategyFailed", "RESOLVED")
+        await until(lambda: len(hook.of("StrategyFailed")) == 2)
+    # Its own words may tell what it does.
+    assert not any(b"a secret formula" in body for body in hook.bodies)
+
+
+async def strategy(deployment: Deployment, state: str) -> None:
+    event = StrategyStatusChanged(
+        event_id="e",
+        correlation_id="e",
+        causation_id="",
+        ts_event=1,
+        ts_init=1,
+        account_id=AccountId("BINANCE-main"),
+        strategy_id=StrategyId("ema-cross"),
+        service="strategy-ema-cross",
+        kind="ema-cross",
+        state=state,
+        wanted="RUNNING",
+        reason="a secret formula divides by zero",
+        run=1,
+        version=1,
+        policy="RESUME",
+        settings="{}",
+        settings_in_force="{}",
+        settings_schema="{}",
+    )
+    await deployment.bus.publish(STRATEGY_STATE, "ema-cross", event)
 
 
 async def test_orders_in_doubt_and_differences_are_found_in_the_store(deployment: Deployment, hook: Hook) -> None:

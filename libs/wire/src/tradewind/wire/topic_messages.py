@@ -150,7 +150,7 @@ TRAFFIC: Final = (
         STRATEGY_STATE,
         "Whether each strategy runs, why, and with which settings.",
         {STRATEGIES: (StrategyStatusChanged,)},
-        (STRATEGIES, "api"),
+        (STRATEGIES, "api", "alerts"),
     ),
     TopicTraffic(
         STRATEGY_LOGS,

@@ -1,7 +1,7 @@
-"""What the buses say: the state of each feed, how far each group is behind, how many messages were put aside.
+"""What the buses say: the state of each feed and strategy, how far each group is behind, what was put aside.
 
-Two tasks, owned by the service: ``follow_feeds`` and ``measure``; they go on over any absence of the broker. Bounds:
-one state per instrument, one number per topic.
+Three tasks, owned by the service: ``follow_feeds``, ``follow_strategies`` and ``measure``; they go on over any absence
+of the broker. Bounds: one state per instrument and strategy, one number per topic.
 """
 
 import asyncio
@@ -9,12 +9,14 @@ from typing import Final
 
 from tradewind.bus.interface import Start
 from tradewind.runtime.service import ServiceContext
-from tradewind.wire.events import FeedStatusChanged
-from tradewind.wire.topics import FIXED_TOPICS, MD_STATUS, Plane, Topic, dead_letters_of
+from tradewind.wire.events import FeedStatusChanged, StrategyStatusChanged
+from tradewind.wire.topics import FIXED_TOPICS, MD_STATUS, STRATEGY_STATE, Plane, Topic, dead_letters_of
 
 MEASURE_EVERY_S: Final = 10.0
 DESCRIBE_TIMEOUT_S: Final = 5.0
 MOST_FEEDS: Final = 5_000
+MOST_STRATEGIES: Final = 1_000
+_FAILED: Final = "FAILED"
 _WELL: Final = frozenset({"LIVE", "ENDED"})
 
 
@@ -25,6 +27,8 @@ class BusEye:
         self._context = context
         self._every_s = measure_every_s
         self._feeds: dict[tuple[str, str], str] = {}
+        self.failed: dict[str, str] = {}
+        """Service of each strategy that has FAILED -> why."""
         self.lag: dict[tuple[str, str], int] = {}
         """(topic, group) -> messages it has not committed."""
         self.put_aside: dict[str, int] = {}
@@ -45,23 +49,38 @@ class BusEye:
 
     async def follow_feeds(self) -> None:
         """Keep the states of feeds, until cancelled."""
+        await self._follow(MD_STATUS)
+
+    async def follow_strategies(self) -> None:
+        """Keep the states of strategies, until cancelled."""
+        await self._follow(STRATEGY_STATE)
+
+    async def _follow(self, topic: Topic) -> None:
         while True:
             try:
-                await self._follow_feeds()
+                await self._read(topic)
             except OSError as error:
-                self._context.log.warning("feeds are not followed", reason=type(error).__name__)
+                self._context.log.warning("not followed", topic=topic.name, reason=type(error).__name__)
                 await asyncio.sleep(self._every_s)
 
-    async def _follow_feeds(self) -> None:
-        bus = self._context.bus_for(MD_STATUS)
-        subscription = await bus.subscribe(MD_STATUS, start=Start.EARLIEST)
+    async def _read(self, topic: Topic) -> None:
+        subscription = await self._context.bus_for(topic).subscribe(topic, start=Start.EARLIEST)
         try:
             while True:
                 for delivery in await subscription.receive():
                     if isinstance(delivery.payload, FeedStatusChanged):
                         self.take(delivery.payload)
+                    elif isinstance(delivery.payload, StrategyStatusChanged):
+                        self.take_strategy(delivery.payload)
         finally:
             await subscription.close()
+
+    def take_strategy(self, event: StrategyStatusChanged) -> None:
+        """One strategy's state."""
+        if event.state != _FAILED:
+            self.failed.pop(event.service, None)
+        elif event.service in self.failed or len(self.failed) < MOST_STRATEGIES:
+            self.failed[event.service] = event.reason
 
     def take(self, event: FeedStatusChanged) -> None:
         """One state; without an instrument it is that of all of the venue."""

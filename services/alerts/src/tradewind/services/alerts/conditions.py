@@ -73,6 +73,8 @@ def of_bus(moment: Moment, eye: BusEye) -> Iterator[Finding]:
     settings = moment.settings
     for subject, state in eye.unwell_feeds().items():
         yield finding("BookOutOfSync", subject, f"the feed of {subject} is {state}", hold_s=settings.feed_s)
+    for service, reason in eye.failed.items():
+        yield finding("StrategyFailed", service, f"{service}: {reason}")
     for (topic, group), waiting in eye.lag.items():
         subject = f"{topic} {group}"
         if moment.exceeds("OrderMessagesWait", subject, waiting, settings.lag_messages):
