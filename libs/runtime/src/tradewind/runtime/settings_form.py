@@ -7,14 +7,16 @@ Only what settings are made of is known: texts, numbers, decimals as texts, bool
 import operator
 import re
 from collections.abc import Callable, Collection, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
 MAX_VALUES: Final = 200
 _LONGEST_TEXT: Final = 1_000
-_SHOWN: Final = 60
+_SHOWN: Final = 80
+_LARGEST_BITS: Final = 128
+_NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?")
 _BOUNDS: Final[tuple[tuple[str, str, Callable[[Decimal, Decimal], bool]], ...]] = (
     ("minimum", "at least", operator.ge),
     ("maximum", "at most", operator.le),
@@ -44,10 +46,10 @@ def problems(form: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
     for name, value in values.items():
         field = fields.get(name)
         if field is None:
-            found.append(f"{name[:_SHOWN]}: there is no such setting")
+            found.append(f"{_shown(name)}: there is no such setting")
         elif problem := _problem(field, value):
             unit = f" ({field['unit']})" if isinstance(field.get("unit"), str) else ""
-            found.append(f"{name}: it takes {problem}{unit}, not {str(value)[:_SHOWN]!r}")
+            found.append(f"{name}: it takes {problem}{unit}, not {_shown(value)!r}")
     return found
 
 
@@ -84,14 +86,9 @@ def _number_problem(field: Mapping[str, Any], value: Any) -> str:
     is_decimal = field.get("format") == "decimal"
     words = {"integer": "a whole number", "number": "a number"}.get(field.get("type", ""), "a decimal number as text")
     takes = (str,) if is_decimal else (int,) if field.get("type") == "integer" else (int, float)
-    if isinstance(value, bool) or not isinstance(value, takes) or len(str(value)) > _SHOWN:
+    if isinstance(value, bool) or not isinstance(value, takes) or not _NUMBER.fullmatch(_shown(value)):
         return words
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        return words
-    if not number.is_finite():
-        return words
+    number = Decimal(str(value))
     for bound, phrase, holds in _BOUNDS:
         limit = field.get(bound)
         if limit is not None and not holds(number, Decimal(str(limit))):
@@ -101,9 +98,16 @@ def _number_problem(field: Mapping[str, Any], value: Any) -> str:
 
 def _text_problem(field: Mapping[str, Any], value: Any) -> str:
     longest = field.get("maxLength", _LONGEST_TEXT)
-    if not isinstance(value, str) or "\x00" in value:
+    if not isinstance(value, str) or not value.isprintable():  # nor any half of a surrogate pair
         return "a text"
     if not field.get("minLength", 0) <= len(value) <= longest:
         return f"a text of {field.get('minLength', 0)} to {longest} characters"
     pattern = field.get("pattern")
     return "" if pattern is None or re.search(pattern, value) else f"a text of the form {pattern}"
+
+
+def _shown(value: Any) -> str:
+    """A value for a sentence, whatever it is: short, and of characters that every encoding has."""
+    if isinstance(value, int) and value.bit_length() > _LARGEST_BITS:
+        return "a very large number"
+    return str(value)[: 2 * _SHOWN].encode("ascii", "backslashreplace").decode()[:_SHOWN]

@@ -20,6 +20,7 @@ from tradewind.services.api.market_view import MarketView
 from tradewind.services.api.order_ledger import OrderLedger
 from tradewind.services.api.order_views import money_text, size_text
 from tradewind.services.api.settings import ApiSettings
+from tradewind.services.api.strategy_views import StrategyBoard
 from tradewind.services.api.views import BalanceView, EquityPointView, EquityView, PositionView, TradingStateView
 from tradewind.store.equity import EquityPoint
 from tradewind.store.trading_states import StoredTradingState
@@ -30,6 +31,8 @@ from tradewind.wire.events import (
     InstrumentDefined,
     OrderEvent,
     PositionChanged,
+    StrategyLogged,
+    StrategyStatusChanged,
     TradingStateChanged,
 )
 from tradewind.wire.market_records import RecordArray, RecordFlag
@@ -59,6 +62,7 @@ class ViewState:
         self.equity: Latest[tuple[AccountId, StrategyId], EquityChanged] = Latest(self.revisions, MAX_ROWS)
         self.equity_points: Tail[EquityPointView] = Tail(self.revisions, settings.chart_points)
         self.trading_states: Latest[str, StoredTradingState] = Latest(self.revisions, MAX_ROWS)
+        self.strategies = StrategyBoard(self.revisions)
         self.market_records = 0
         self.unknown_records = 0
         self._early: deque[RecordArray] = deque()
@@ -111,6 +115,10 @@ class ViewState:
                 self.define(message.instrument)
             case FeedStatusChanged():
                 self._take_feed(message)
+            case StrategyStatusChanged():
+                self.strategies.take(message)
+            case StrategyLogged():
+                self.strategies.take_line(message)
             case _:
                 pass
 
