@@ -147,25 +147,29 @@ async def test_a_kill_switch_and_a_feed_come_and_go(deployment: Deployment, hook
     switches = KillSwitchRepository(deployment.database)
     async with deployment.copy(quick(webhook_url=hook.url)):
         await feed(deployment, "LIVE")
+        await feed(deployment, "LIVE", "ETHUSDT.BINANCE")
         await switches.engage("firm", command_id="c", flatten=False, actor="anna", why="drill")
         await feed(deployment, "STALE")
         await deployment.comes("KillSwitchEngaged", "OPEN")
         not_flat = await deployment.comes("KillSwitchNotFlat", "OPEN")
         assert not_flat.page == "docs/operating/kill-switch.md"
         stale = await deployment.comes("BookOutOfSync", "OPEN")
-        assert stale.subject == "BTCUSDT.BINANCE"
+        assert (stale.subject, stale.severity) == ("BINANCE", "warning")
+        await feed(deployment, "DISCONNECTED", None)
+        await until(lambda: hook.of("BookOutOfSync") == [(OPENED, "BINANCE"), ("ESCALATED", "BINANCE")])
         await switches.release(
             "firm", command_id="d", state=TradingState.ACTIVE, force=True, actor="bob", why="drill is over"
         )
         await feed(deployment, "LIVE")
+        await feed(deployment, "LIVE", "ETHUSDT.BINANCE")
         for name in ("KillSwitchEngaged", "KillSwitchNotFlat", "BookOutOfSync"):
             await deployment.comes(name, "RESOLVED")
-        await until(lambda: len(hook.told()) == 6)
+        await until(lambda: len(hook.told()) == 7)
     # A halt by a kill switch is not told a second time as a halt.
     assert await deployment.find("TradingHalted") == []
 
 
-async def feed(deployment: Deployment, state: str) -> None:
+async def feed(deployment: Deployment, state: str, instrument: str | None = "BTCUSDT.BINANCE") -> None:
     event = FeedStatusChanged(
         event_id="e",
         correlation_id="e",
@@ -173,10 +177,10 @@ async def feed(deployment: Deployment, state: str) -> None:
         ts_event=1,
         ts_init=1,
         venue=Venue("BINANCE"),
-        instrument_id=InstrumentId("BTCUSDT.BINANCE"),
+        instrument_id=None if instrument is None else InstrumentId(instrument),
         state=state,
     )
-    await deployment.bus.publish(MD_STATUS, "BTCUSDT.BINANCE", event)
+    await deployment.bus.publish(MD_STATUS, instrument or "BINANCE", event)
 
 
 async def test_a_strategy_that_says_it_failed(deployment: Deployment, hook: Hook) -> None:

@@ -43,9 +43,15 @@ class BusEye:
         """Whether any feed was heard of."""
         return bool(self._feeds)
 
-    def unwell_feeds(self) -> dict[str, str]:
-        """Instrument or venue -> state, where that is neither LIVE nor the end of a replay."""
-        return {instrument or venue: state for (venue, instrument), state in self._feeds.items() if state not in _WELL}
+    def unwell_feeds(self) -> dict[str, tuple[dict[str, str], int]]:
+        """Venue -> (instrument -> state where that is neither LIVE nor the end of a replay), and how many it has."""
+        found: dict[str, tuple[dict[str, str], int]] = {}
+        for (venue, instrument), state in self._feeds.items():
+            unwell, count = found.get(venue, ({}, 0))
+            if state not in _WELL:
+                unwell[instrument or "all"] = state
+            found[venue] = (unwell, count + 1)
+        return {venue: one for venue, one in found.items() if one[0]}
 
     async def follow_feeds(self) -> None:
         """Keep the states of feeds, until cancelled."""
@@ -84,15 +90,17 @@ class BusEye:
 
     def take(self, event: FeedStatusChanged) -> None:
         """One state; without an instrument it is that of all of the venue."""
-        key = (str(event.venue), str(event.instrument_id or ""))
+        venue = str(event.venue)
+        known = [one for one in self._feeds if one[0] == venue and one[1]]
         if event.instrument_id is None:
-            for other in [one for one in self._feeds if one[0] == key[0]]:
-                self._feeds[other] = event.state
+            # Of instruments that are known it speaks; before any is, it is kept by itself.
+            changed = known or [(venue, "")]
         else:
-            # It speaks for itself from now on.
-            self._feeds.pop((key[0], ""), None)
-        if key in self._feeds or len(self._feeds) < MOST_FEEDS:
-            self._feeds[key] = event.state
+            self._feeds.pop((venue, ""), None)
+            changed = [(venue, str(event.instrument_id))]
+        for key in changed:
+            if key in self._feeds or len(self._feeds) < MOST_FEEDS:
+                self._feeds[key] = event.state
 
     async def measure(self) -> None:
         """Ask for lag and dead letters again and again, until cancelled."""

@@ -18,6 +18,8 @@ NS: Final = 1_000_000_000
 OWN_LEASE: Final = "alerts"
 _LESS: Final = 0.5
 """An alert of a number ends only when that is below this part of its bound."""
+_NAMED: Final = 5
+"""So many of a long list are named."""
 _FLAT: Final = "FLAT"
 _READY: Final = "ready"
 _STOPPED: Final = "stopped"
@@ -71,8 +73,11 @@ def of_store(moment: Moment, seen: StoreSeen) -> Iterator[Finding]:
 def of_bus(moment: Moment, eye: BusEye) -> Iterator[Finding]:
     """Feeds, lag, messages put aside."""
     settings = moment.settings
-    for subject, state in eye.unwell_feeds().items():
-        yield finding("BookOutOfSync", subject, f"the feed of {subject} is {state}", hold_s=settings.feed_s)
+    for venue, (unwell, count) in eye.unwell_feeds().items():
+        named = ", ".join(f"{instrument} {state}" for instrument, state in list(unwell.items())[:_NAMED])
+        summary = f"{len(unwell)} of {count} feeds of {venue} are not live: {named}"
+        severity = Severity.CRITICAL if len(unwell) == count else Severity.WARNING
+        yield finding("BookOutOfSync", venue, summary, hold_s=settings.feed_s, severity=severity)
     for service, reason in eye.failed.items():
         yield finding("StrategyFailed", service, f"{service}: {reason}")
     for (topic, group), waiting in eye.lag.items():
