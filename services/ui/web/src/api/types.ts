@@ -251,3 +251,44 @@ export interface OrderPreview {
 export type Mark = [at: number, price: string, size: string, side: string, strategy: string];
 /** Our time in ms and the middle of best bid and ask. */
 export type ChartPoint = [at: number, mid: string];
+
+export interface PortfolioRow {
+  key: string;
+  positions: number;
+  net_pnl: string;
+  realized_pnl: string;
+  unrealized_pnl: string | null;
+  fees: string;
+  exposure: string | null;
+}
+
+export interface Portfolio {
+  rows: PortfolioRow[];
+  total: PortfolioRow;
+}
+
+export interface ReconciliationRow {
+  currency: string;
+  books: string | null;
+  account: string | null;
+  venue: string | null;
+  difference: string | null;
+}
+
+export interface Reconciliation {
+  at: string | null;
+  rows: ReconciliationRow[];
+  orders_differing: unknown;
+}
+
+export interface DrawdownPoint {
+  ts: string;
+  equity: string;
+  peak: string;
+  drawdown: string;
+}
+
+export interface Drawdown {
+  rows: DrawdownPoint[];
+  max_drawdown: string;
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Bar, Order } from "../api/types";
-import { MAX_ORDERS, MAX_TRADES, mergedBars, type Data } from "./model";
+import { MAX_ORDERS, MAX_TRADES, mergedBars } from "./model";
 import { LiveStore } from "./store";
 
 /** A store whose frames come when the test says so. */
@@ -104,7 +104,7 @@ describe("the live store", () => {
 
   it("ignores parts that it does not know", () => {
     const { store, frame } = storeWithFrames();
-    store.take({ something_new: [1] } as Data, true);
+    store.take({ something_new: [1] }, true);
     frame();
     expect(store.get("orders").size).toBe(0);
   });
