@@ -73,6 +73,8 @@ VENUE: Final = Venue("BINANCE")
 ACCOUNT: Final = AccountId("BINANCE-main")
 BTCUSDT: Final = InstrumentId("BTCUSDT.BINANCE")
 WAIT_S: Final = 10.0
+PEOPLE: Final = {"anna": "admin", "rita": "risk", "tom": "trader", "vera": "viewer"}
+"""Who has a token of the deployment's own in the tests' settings. Tests are anna when they say no more."""
 
 Level = tuple[int, int]
 
@@ -123,6 +125,16 @@ def snapshot(bids: list[Level], asks: list[Level], instrument_id: InstrumentId =
             for price, size in levels
         ),
     ]
+
+
+def token_of(name: str) -> str:
+    """The api token of somebody of PEOPLE."""
+    return f"{name}-0123456789abcdef0123456789abcdef"
+
+
+def bearer(name: str) -> dict[str, str]:
+    """The header that makes a request somebody's."""
+    return {"Authorization": f"Bearer {token_of(name)}"}
 
 
 class Publisher:
@@ -285,10 +297,22 @@ class RunningApi:
         async with self.http.post(self.origin + path, json=body, **options) as answer:
             return answer.status, await answer.json()
 
-    async def delete(self, path: str) -> tuple[int, Any]:
-        headers = {"X-Tradewind-Request": "yes"}
-        async with self.http.delete(self.origin + path, headers=headers) as answer:
+    async def patch(self, path: str, body: object, **options: Any) -> tuple[int, Any]:
+        async with self.http.patch(self.origin + path, json=body, **options) as answer:
             return answer.status, await answer.json()
+
+    async def delete(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        sent = {"X-Tradewind-Request": "yes", **(headers or {})}
+        async with self.http.delete(self.origin + path, headers=sent) as answer:
+            return answer.status, await answer.json() if answer.status != 204 else None
+
+    @contextlib.asynccontextmanager
+    async def visitor(self) -> "AsyncIterator[RunningApi]":
+        """The same service as somebody meets it who has no token: with a browser's cookies, none at first."""
+        jar = aiohttp.CookieJar(unsafe=True)  # cookies of an address that is no name
+        timeout = aiohttp.ClientTimeout(total=WAIT_S)
+        async with aiohttp.ClientSession(cookie_jar=jar, timeout=timeout) as http:
+            yield dataclasses.replace(self, http=http)
 
     async def eventually(self, path: str, holds: Callable[[Any], bool]) -> Any:
         """The answer of a path, as soon as something holds of it."""
@@ -303,7 +327,16 @@ class RunningApi:
 
 
 def api_settings(**changes: Any) -> ApiSettings:
-    fast = ApiSettings(port=0, stream_interval_ms=20, ingest_interval_ms=5, chart_interval_ms=50)
+    tokens = " ".join(f"{name}:{role}:{token_of(name)}" for name, role in PEOPLE.items())
+    fast = ApiSettings(
+        port=0,
+        stream_interval_ms=20,
+        ingest_interval_ms=5,
+        chart_interval_ms=50,
+        operator_tokens=tokens,
+        requests_per_s=10_000,
+        requests_per_s_of_one=10_000,
+    )
     return msgspec.structs.replace(fast, **changes)
 
 
@@ -330,7 +363,11 @@ async def running_api(
         log=get_logger("api"),
     )
     service = ApiService(context, board, metrics)
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=WAIT_S)) as http, asyncio.TaskGroup() as tasks:
+    timeout = aiohttp.ClientTimeout(total=WAIT_S)
+    async with (
+        aiohttp.ClientSession(timeout=timeout, headers=bearer("anna")) as http,
+        asyncio.TaskGroup() as tasks,
+    ):
         task = tasks.create_task(service.run())
         running = RunningApi(service, task, bus, Publisher(bus), board, http)
         await running.eventually("/api/v1/health", lambda body: body["ready"])

@@ -13,7 +13,7 @@ from tradewind.services.api.server import bind
 from tradewind.services.api.settings import ApiSettings, allowed_hosts, check_binding
 from tradewind.wire.topics import RISK_COMMANDS
 
-WANTED = {"scope": "firm", "state": "HALTED", "why": "drill", "actor": "anna"}
+WANTED = {"scope": "firm", "state": "HALTED", "why": "drill"}
 
 
 async def raw(api: RunningApi, request: bytes) -> bytes:
@@ -97,7 +97,7 @@ async def test_two_hosts_get_nothing(api: RunningApi) -> None:
 
 @pytest.mark.parametrize("name", ["localhost", "LOCALHOST", "127.0.0.1", "[::1]"])
 async def test_the_machines_own_names_are_served(api: RunningApi, name: str) -> None:
-    request = f"GET /api/v1/health HTTP/1.1\r\nHost: {name}:{api.port}\r\nConnection: close\r\n\r\n"
+    request = f"GET /api/v1/auth/state HTTP/1.1\r\nHost: {name}:{api.port}\r\nConnection: close\r\n\r\n"
     assert (await raw(api, request.encode())).startswith(b"HTTP/1.1 200")
 
 

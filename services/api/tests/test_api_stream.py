@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import websockets
-from api_platform import BTCUSDT, WAIT_S, RunningApi, api_settings, away_database, record, running_api, snapshot
+from api_platform import BTCUSDT, WAIT_S, RunningApi, api_settings, away_database, bearer, record, running_api, snapshot
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -23,7 +23,8 @@ from tradewind.wire.market_records import RecordKind, RecordSide
 @contextlib.asynccontextmanager
 async def stream(api: RunningApi, query: str = "", **options: Any) -> AsyncIterator[ClientConnection]:
     url = f"ws://127.0.0.1:{api.port}/api/v1/stream{query}"
-    async with websockets.connect(url, max_size=8_000_000, **options) as connection:
+    headers = {**bearer("anna"), **options.pop("additional_headers", {})}
+    async with websockets.connect(url, max_size=8_000_000, additional_headers=headers, **options) as connection:
         yield connection
 
 

@@ -20,8 +20,10 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 PREFIX = "TRADEWIND_"
 FILE_SUFFIX = "_FILE"
-SECRET_WORDS = ("secret", "password", "passwd", "api_key", "apikey", "signature", "dsn")
-SECRET_URLS = ("bus_url", "data_url", "orders_url", "redis_url")
+SECRET_WORDS = (
+    "secret", "password", "passwd", "api_key", "apikey", "signature", "dsn", "token", "signing_key", "cookie",
+)  # fmt: skip
+SECRET_URLS = ("bus_url", "data_url", "orders_url", "redis_url", "webhook_url")
 """Addresses that may hold a password. Others, such as a page's, are shown."""
 
 _WORDS: dict[Any, str] = {

@@ -247,16 +247,20 @@ async def _fresh_database(server_dsn: str, template: str) -> AsyncIterator[str]:
 
 
 async def _empty(dsn: str) -> None:
-    """Take all rows out of all tables but those that migrations fill, and out of the continuous aggregates."""
+    """Take all rows out of all tables and out of the continuous aggregates.
+
+    Not of those that migrations fill, nor of the append-only ones, which refuse it.
+    """
     connection = await asyncpg.connect(dsn, timeout=_TIMEOUT_S, command_timeout=_TIMEOUT_S)
     try:
         tables = await connection.fetch(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
-            "AND tablename NOT IN ('alembic_version', 'storage_policies', 'audit', 'kill_switch_history')"
+            "AND tablename NOT IN ('alembic_version', 'storage_policies') AND NOT EXISTS (SELECT FROM pg_trigger t "
+            "JOIN pg_proc p ON p.oid = t.tgfoid WHERE t.tgrelid = tablename::regclass AND p.proname = 'refuse_change')"
         )
         bars = await connection.fetch("SELECT view_name FROM timescaledb_information.continuous_aggregates")
         for (name,) in [*tables, *bars]:
-            await connection.execute(f'TRUNCATE "{name}"')
+            await connection.execute(f'TRUNCATE "{name}" CASCADE')
     finally:
         await connection.close(timeout=_TIMEOUT_S)
 

@@ -11,12 +11,15 @@ from tradewind.model.identifiers import AccountId
 from tradewind.runtime.health import HealthBoard
 from tradewind.runtime.metrics import ProcessMetrics
 from tradewind.runtime.service import ServiceContext
+from tradewind.services.api.auditing import AuditTrail
 from tradewind.services.api.composing import Composer
+from tradewind.services.api.login_desk import LoginDesk
 from tradewind.services.api.order_entry import ManualIds
 from tradewind.services.api.queries import StoreQueries
 from tradewind.services.api.settings import ApiSettings
 from tradewind.services.api.state import ViewState
 from tradewind.services.api.streaming import StreamHub
+from tradewind.services.api.throttling import Throttle
 from tradewind.wire.messages import EventIds, Message
 from tradewind.wire.topics import Topic
 
@@ -34,6 +37,9 @@ class Access:
     hub: StreamHub
     board: HealthBoard
     process_metrics: ProcessMetrics
+    desk: LoginDesk
+    trail: AuditTrail
+    throttle: Throttle
     event_ids: EventIds = dataclasses.field(default_factory=EventIds)
     manual_ids: ManualIds = dataclasses.field(default_factory=ManualIds)
 

@@ -1,21 +1,27 @@
 """The web application: routes, the stream, the page's files, and errors as sentences."""
 
+import asyncio
+import contextlib
 from typing import Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tradewind.services.api import (
+    routes_auth,
     routes_commands,
     routes_kill,
     routes_market,
     routes_operators,
     routes_orders,
+    routes_people,
+    routes_strategies,
     routes_system,
 )
 from tradewind.services.api.access import Access
+from tradewind.services.api.authorization import Identity, Permission, identify
 from tradewind.services.api.order_entry import OrderRefused
 from tradewind.services.api.page import add_page, page_folder
 from tradewind.services.api.queries import BadCursor
@@ -28,6 +34,8 @@ ABOUT: Final = (
     "nanoseconds since the epoch, UTC, as strings. Whatever changes something needs Content-Type: application/json or "
     "the header X-Tradewind-Request. The WebSocket at /api/v1/stream sends a snapshot, then ordered deltas."
 )
+LOG_IN_AGAIN: Final = (4401, "the login is over; log in again")
+NEVER_ALLOWED: Final = (4403, "the role may not see this")
 _REFUSED: Final[Responses] = {422: {"model": Problem, "description": "The request's form is wrong"}}
 
 
@@ -39,7 +47,17 @@ def build_application(access: Access, version: str) -> FastAPI:
     )
     app.state.access = access
     api = APIRouter(prefix=PREFIX)
-    for routes in (routes_system, routes_market, routes_orders, routes_commands, routes_kill, routes_operators):
+    for routes in (
+        routes_system,
+        routes_market,
+        routes_orders,
+        routes_commands,
+        routes_kill,
+        routes_operators,
+        routes_auth,
+        routes_people,
+        routes_strategies,
+    ):
         api.include_router(routes.router)
     api.add_api_websocket_route("/stream", _stream)
     app.include_router(api)
@@ -54,7 +72,25 @@ def build_application(access: Access, version: str) -> FastAPI:
 
 async def _stream(socket: WebSocket) -> None:
     access: Access = socket.app.state.access
-    await access.hub.serve(socket)
+    who = identify(socket, access)
+    if who is None or Permission.READ not in who.permissions:
+        await socket.accept()  # a browser is told the code of a connection that was open once
+        await socket.close(*(LOG_IN_AGAIN if who is None else NEVER_ALLOWED))
+        return
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(_end_with_login(access, who, socket))
+        try:
+            await access.hub.serve(socket)
+        finally:
+            watching.cancel()
+
+
+async def _end_with_login(access: Access, who: Identity, socket: WebSocket) -> None:
+    await access.desk.directory.until_over(who)
+    # A client that does not read is cut by the hub, which finds the socket closed.
+    with contextlib.suppress(RuntimeError, OSError, WebSocketDisconnect, TimeoutError):
+        async with asyncio.timeout(access.settings.slow_client_s):
+            await socket.close(*LOG_IN_AGAIN)
 
 
 async def _wrong_form(_request: Request, error: Exception) -> Response:

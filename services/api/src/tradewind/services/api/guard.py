@@ -1,20 +1,25 @@
-"""Who may talk to the server: the outermost layer around the application.
+"""What every request must be before anybody asks who sends it: the outermost layer around the application.
 
-There are no users and passwords yet; the page is for whoever sits at the machine. A foreign web page in that person's
-browser must not trade through it:
+A foreign web page in the browser of somebody who is logged in must not trade through it, and a flood must not get far:
 
 - the Host header must name this server, so that a name which is made to point here (DNS rebinding) gets nothing;
 - whatever changes something, and every WebSocket, must come from a page of this server (Origin, Sec-Fetch-Site), and
   must be of a form that a foreign page cannot send without asking first: JSON, or with the header X-Tradewind-Request;
+  no answer ever allows another origin (CORS);
+- an address may send so many requests a second;
 - a body is read here, whole and bounded, before the application sees it.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
+
+from tradewind.services.api.clients import SECURE, Clients
+from tradewind.services.api.throttling import Throttle
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -40,40 +45,61 @@ _SECURITY_HEADERS: Final = (
 )
 
 
-class Refused(Exception):
-    """A request that does not reach the application."""
+_HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 
-    def __init__(self, status: int, detail: str) -> None:
+
+class Refused(Exception):
+    """A request that does not reach the application. ``retry_after_s``: when it might."""
+
+    def __init__(self, status: int, detail: str, retry_after_s: float = 0.0) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.retry_after_s = retry_after_s
 
 
 class Guard:
     """ASGI middleware: checks the request, bounds its body, adds the security headers to every answer."""
 
-    def __init__(self, application: Application, *, hosts: frozenset[str], max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        application: Application,
+        *,
+        hosts: frozenset[str],
+        max_body_bytes: int,
+        clients: Clients,
+        requests_per_s: float,
+    ) -> None:
         self._application = application
         self._hosts = hosts
         self._max_body_bytes = max_body_bytes
+        self._clients = clients
+        self._throttle = Throttle(requests_per_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection's request."""
         if scope["type"] not in ("http", "websocket"):
             raise RuntimeError(f"no {scope['type']} here: run the server with lifespan off")
         is_http = scope["type"] == "http"
-        guarded_send = _with_security_headers(send) if is_http else send
+        headers = _headers(scope)
+        address = self._clients.note(scope, headers)
+        guarded_send = _with_security_headers(send, is_secure=scope[SECURE]) if is_http else send
         try:
-            self._check(scope, is_http)
+            self._check_rate(address)
+            self._check(scope, headers, is_http)
             if is_http and scope["method"] not in _SAFE_METHODS:
-                receive = await self._read_body(_headers(scope), receive)
+                receive = await self._read_body(headers, receive)
         except Refused as refusal:
             await _refuse(refusal, is_http, guarded_send)
             return
         await self._application(scope, receive, guarded_send)
 
-    def _check(self, scope: Scope, is_http: bool) -> None:
-        headers = _headers(scope)
+    def _check_rate(self, address: str) -> None:
+        wait_s = self._throttle.wait_s(address)
+        if wait_s > 0:
+            raise Refused(429, "too many requests from this address", wait_s)
+
+    def _check(self, scope: Scope, headers: dict[str, list[str]], is_http: bool) -> None:
         host = self._checked_host(headers)
         changes = not is_http or scope["method"] not in _SAFE_METHODS
         if not changes:
@@ -163,10 +189,12 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _with_security_headers(send: Send) -> Send:
+def _with_security_headers(send: Send, *, is_secure: bool) -> Send:
+    added = (*_SECURITY_HEADERS, _HSTS) if is_secure else _SECURITY_HEADERS
+
     async def guarded(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *_SECURITY_HEADERS]
+            message["headers"] = [*message.get("headers", ()), *added]
         await send(message)
 
     return guarded
@@ -184,5 +212,7 @@ async def _refuse(refusal: Refused, is_http: bool, send: Send) -> None:
         # What is left of a body that was refused must not be taken for the next request.
         (b"connection", b"close"),
     ]
+    if refusal.retry_after_s:
+        headers.append((b"retry-after", str(math.ceil(refusal.retry_after_s)).encode()))
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

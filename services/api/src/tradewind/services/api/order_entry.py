@@ -60,7 +60,6 @@ class NewTradingState(BaseModel):
     scope: Scope
     state: Literal["ACTIVE", "REDUCING", "HALTED"]
     why: Sentence
-    actor: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["anna"])]
 
     @property
     def trading_state(self) -> TradingState:

@@ -6,6 +6,7 @@ from typing import Final
 from fastapi import HTTPException, Request
 
 from tradewind.services.api.access import Access
+from tradewind.services.api.authorization import client_of
 from tradewind.services.api.views import Problem, Responses
 from tradewind.wire.messages import Message
 from tradewind.wire.topics import Topic
@@ -23,8 +24,7 @@ async def publish(access: Access, request: Request, topic: Topic, key: str, comm
     Raises:
         HTTPException: 504 when the bus did not take it in time, 503 when the bus is away.
     """
-    client = request.client.host if request.client else "?"
-    access.log_command(command, client)
+    access.log_command(command, client_of(request))
     timeout_s = access.settings.publish_timeout_s
     try:
         async with asyncio.timeout(timeout_s):

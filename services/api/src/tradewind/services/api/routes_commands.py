@@ -7,7 +7,8 @@ from fastapi import APIRouter, HTTPException, Request
 
 from tradewind.model.enums import TradingState
 from tradewind.model.identifiers import ClientOrderId, InstrumentId
-from tradewind.services.api.access import Accessed
+from tradewind.services.api.access import Access, Accessed
+from tradewind.services.api.authorization import NOT_ALLOWED, CancelRight, RiskRight, TradeRight, audit
 from tradewind.services.api.order_entry import NewOrder, NewTradingState, submit_order
 from tradewind.services.api.order_ledger import is_unfinished
 from tradewind.services.api.publishing import NOT_TAKEN, publish
@@ -18,17 +19,21 @@ from tradewind.services.api.views import Problem, Taken
 from tradewind.wire.commands import CancelOrder, SetTradingState
 from tradewind.wire.topics import ORDERS_COMMANDS, RISK_COMMANDS
 
-router: Final = APIRouter(tags=["commands"])
+router: Final = APIRouter(tags=["commands"], responses=NOT_ALLOWED)
 
 
 @router.post("/orders", status_code=202, responses={404: {"model": Problem}, 409: {"model": Problem}, **NOT_TAKEN})
-async def submit(access: Accessed, request: Request, order: NewOrder) -> Taken:
+async def submit(access: Accessed, who: TradeRight, request: Request, order: NewOrder) -> Taken:
     """Send an order by hand, under the strategy id ``manual``."""
     instrument = market_of(access, InstrumentId(order.instrument_id)).instrument
     order_id = ClientOrderId(order.client_order_id) if order.client_order_id else access.manual_ids()
     if order_id in access.state.ledger.orders:
         raise HTTPException(409, f"order {order_id} was taken before; look at it under /api/v1/orders/{order_id}")
     command = submit_order(order, instrument, access.account_id, order_id, access.event_ids())
+    await audit(
+        access, who, action="order.submit", subject=order_id,
+        after=" ".join(filter(None, (order.side, order.size, order.instrument_id, order.order_type, order.price))),
+    )  # fmt: skip
     await publish(access, request, ORDERS_COMMANDS, access.account_id, command)
     return Taken(event_id=command.event_id, correlation_id=command.correlation_id, client_order_id=order_id)
 
@@ -38,7 +43,7 @@ async def submit(access: Accessed, request: Request, order: NewOrder) -> Taken:
     status_code=202,
     responses={404: {"model": Problem}, 409: {"model": Problem}, **NOT_TAKEN, **STORE_AWAY},
 )
-async def cancel(access: Accessed, request: Request, client_order_id: OrderIdPath) -> Taken:
+async def cancel(access: Accessed, who: CancelRight, request: Request, client_order_id: OrderIdPath) -> Taken:
     """Ask for the cancel of an order, whichever strategy it belongs to."""
     order = await find_order(access, client_order_id)
     if not is_unfinished(order):
@@ -54,14 +59,16 @@ async def cancel(access: Accessed, request: Request, client_order_id: OrderIdPat
         account_id=order.account_id,
         client_order_id=order.client_order_id,
     )
+    await audit(access, who, action="order.cancel", subject=order.client_order_id, before=order.status, urgent=True)
     await publish(access, request, ORDERS_COMMANDS, order.account_id, command)
     return Taken(event_id=event_id, correlation_id=command.correlation_id, client_order_id=order.client_order_id)
 
 
 @router.post("/trading-state", status_code=202, responses={409: {"model": Problem}, **NOT_TAKEN})
-async def set_trading_state(access: Accessed, request: Request, wanted: NewTradingState) -> Taken:
+async def set_trading_state(access: Accessed, who: RiskRight, request: Request, wanted: NewTradingState) -> Taken:
     """Halt a scope, which cancels what rests in it, or give it back. A halt proves nothing: see kill switches."""
-    if wanted.trading_state is not TradingState.HALTED:
+    halts = wanted.trading_state is TradingState.HALTED
+    if not halts:
         await refuse_while_engaged(access, wanted.scope)
     event_id, now_ns = access.event_ids(), time.time_ns()
     command = SetTradingState(
@@ -72,8 +79,17 @@ async def set_trading_state(access: Accessed, request: Request, wanted: NewTradi
         ts_init=now_ns,
         scope=wanted.scope,
         state=wanted.trading_state,
-        actor=wanted.actor,
+        actor=who.name,
         why=wanted.why,
     )
+    await audit(
+        access, who, action="trading-state.set", subject=wanted.scope, before=_state_of(access, wanted.scope),
+        after=wanted.state, why=wanted.why, urgent=halts,
+    )  # fmt: skip
     await publish(access, request, RISK_COMMANDS, wanted.scope, command)
     return Taken(event_id=event_id, correlation_id=event_id, scope=wanted.scope)
+
+
+def _state_of(access: Access, scope: str) -> str:
+    known = access.state.trading_states.get(scope)
+    return known.state if known is not None else TradingState.ACTIVE

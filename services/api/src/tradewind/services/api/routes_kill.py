@@ -1,13 +1,14 @@
 """REST: kill switches. What is asked becomes one command to the risk service; the store tells how far each has come."""
 
 import time
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 from fastapi import APIRouter, HTTPException, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from tradewind.model.enums import TradingState
 from tradewind.services.api.access import Access, Accessed
+from tradewind.services.api.authorization import NOT_ALLOWED, Identity, ReadRight, RiskRight, audit
 from tradewind.services.api.order_entry import Scope, Sentence
 from tradewind.services.api.publishing import NOT_TAKEN, publish
 from tradewind.services.api.routes_orders import STORE_AWAY
@@ -17,8 +18,7 @@ from tradewind.store.kill_switches import KillSwitch, KillSwitchRefused, check_r
 from tradewind.wire.commands import EngageKillSwitch, ReleaseKillSwitch
 from tradewind.wire.topics import RISK_COMMANDS
 
-router: Final = APIRouter(tags=["kill switches"])
-Actor = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["anna"])]
+router: Final = APIRouter(tags=["kill switches"], responses=NOT_ALLOWED)
 
 
 class NewKillSwitch(BaseModel):
@@ -29,7 +29,6 @@ class NewKillSwitch(BaseModel):
     scope: Scope
     flatten: bool = False
     why: Sentence
-    actor: Actor
 
 
 class NewRelease(BaseModel):
@@ -41,17 +40,16 @@ class NewRelease(BaseModel):
     state: Literal["ACTIVE", "REDUCING"] = "ACTIVE"
     force: bool = False
     why: Sentence
-    actor: Actor
 
 
 @router.get("/kill-switches", responses=STORE_AWAY)
-async def kill_switches(access: Accessed) -> list[KillSwitchView]:
+async def kill_switches(access: Accessed, who: ReadRight) -> list[KillSwitchView]:
     """The engaged ones first, then the last released."""
     return [_view(switch) for switch in await access.queries.kill_switches()]
 
 
 @router.get("/kill-switches/{kill_id}/steps", responses=STORE_AWAY)
-async def steps(access: Accessed, kill_id: int) -> list[KillStepView]:
+async def steps(access: Accessed, who: ReadRight, kill_id: int) -> list[KillStepView]:
     """The way of one engagement, oldest first."""
     if not 0 < kill_id < 2**63:
         return []
@@ -62,7 +60,7 @@ async def steps(access: Accessed, kill_id: int) -> list[KillStepView]:
 
 
 @router.post("/kill-switches", status_code=202, responses=NOT_TAKEN)
-async def engage(access: Accessed, request: Request, wanted: NewKillSwitch) -> Taken:
+async def engage(access: Accessed, who: RiskRight, request: Request, wanted: NewKillSwitch) -> Taken:
     """Engage the kill switch of a scope, or add ``flatten`` to one that is engaged."""
     event_id, now_ns = access.event_ids(), time.time_ns()
     command = EngageKillSwitch(
@@ -73,21 +71,24 @@ async def engage(access: Accessed, request: Request, wanted: NewKillSwitch) -> T
         ts_init=now_ns,
         scope=wanted.scope,
         flatten=wanted.flatten,
-        actor=wanted.actor,
+        actor=who.name,
         why=wanted.why,
     )
+    after = "engaged, flatten" if wanted.flatten else "engaged"
+    await audit(access, who, action="kill.engage", subject=wanted.scope, after=after, why=wanted.why, urgent=True)
     await publish(access, request, RISK_COMMANDS, wanted.scope, command)
     return Taken(event_id=event_id, correlation_id=event_id, scope=wanted.scope)
 
 
 @router.post("/kill-switches/release", status_code=202, responses={409: {"model": Problem}, **NOT_TAKEN, **STORE_AWAY})
-async def release(access: Accessed, request: Request, wanted: NewRelease) -> Taken:
-    """Release a kill switch that is FLAT, or any with ``force``."""
+async def release(access: Accessed, who: RiskRight, request: Request, wanted: NewRelease) -> Taken:
+    """Release a kill switch that is FLAT, or any with ``force``: another person than the one who engaged it."""
     state = TradingState(wanted.state)
     try:
-        check_release(await _engaged(access, wanted.scope), wanted.scope, state, force=wanted.force)
+        switch = check_release(await _engaged(access, wanted.scope), wanted.scope, state, force=wanted.force)
     except KillSwitchRefused as error:
         raise HTTPException(409, str(error)) from error
+    _refuse_own(switch, who)
     event_id, now_ns = access.event_ids(), time.time_ns()
     command = ReleaseKillSwitch(
         event_id=event_id,
@@ -98,11 +99,22 @@ async def release(access: Accessed, request: Request, wanted: NewRelease) -> Tak
         scope=wanted.scope,
         state=state,
         force=wanted.force,
-        actor=wanted.actor,
+        actor=who.name,
         why=wanted.why,
+    )
+    after = f"{state}, by force" if wanted.force else state
+    await audit(
+        access, who, action="kill.release", subject=wanted.scope, before=switch.stage, after=after, why=wanted.why
     )
     await publish(access, request, RISK_COMMANDS, wanted.scope, command)
     return Taken(event_id=event_id, correlation_id=event_id, scope=wanted.scope)
+
+
+def _refuse_own(switch: KillSwitch, who: Identity) -> None:
+    if switch.engaged_by == who.name:
+        raise HTTPException(
+            409, f"{who.name} engaged the kill switch of {switch.scope}; another person must look at it and release it"
+        )
 
 
 async def refuse_while_engaged(access: Access, scope: str) -> None:

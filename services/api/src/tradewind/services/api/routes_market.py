@@ -6,11 +6,12 @@ from fastapi import APIRouter, HTTPException, Path, Query
 
 from tradewind.model.identifiers import InstrumentId
 from tradewind.services.api.access import Accessed
+from tradewind.services.api.authorization import NOT_ALLOWED, ReadRight
 from tradewind.services.api.market_view import MarketView, instrument_view
 from tradewind.services.api.streaming import DEFAULT_DEPTH, MAX_DEPTH
 from tradewind.services.api.views import BookView, InstrumentView, PriceView, Problem, Responses, TradeView
 
-router: Final = APIRouter(tags=["market"])
+router: Final = APIRouter(tags=["market"], responses=NOT_ALLOWED)
 InstrumentPath = Annotated[str, Path(min_length=1, max_length=64)]
 NOT_KNOWN: Final[Responses] = {404: {"model": Problem, "description": "No such instrument"}}
 
@@ -24,20 +25,23 @@ def market_of(access: Accessed, instrument_id: str) -> MarketView:
 
 
 @router.get("/instruments")
-async def instruments(access: Accessed) -> list[InstrumentView]:
+async def instruments(access: Accessed, who: ReadRight) -> list[InstrumentView]:
     """What can be traded."""
     return [instrument_view(market.instrument) for market in access.state.markets.values()]
 
 
 @router.get("/prices")
-async def prices(access: Accessed) -> list[PriceView]:
+async def prices(access: Accessed, who: ReadRight) -> list[PriceView]:
     """Best bid, best ask, last print and feed state of every instrument."""
     return [market.price_view() for market in access.state.markets.values()]
 
 
 @router.get("/book/{instrument_id}", responses=NOT_KNOWN)
 async def book(
-    access: Accessed, instrument_id: InstrumentPath, depth: Annotated[int, Query(ge=1, le=MAX_DEPTH)] = DEFAULT_DEPTH
+    access: Accessed,
+    who: ReadRight,
+    instrument_id: InstrumentPath,
+    depth: Annotated[int, Query(ge=1, le=MAX_DEPTH)] = DEFAULT_DEPTH,
 ) -> BookView:
     """The best levels of each side."""
     return market_of(access, instrument_id).book_view(depth)
@@ -45,7 +49,10 @@ async def book(
 
 @router.get("/trades/{instrument_id}", responses=NOT_KNOWN)
 async def trades(
-    access: Accessed, instrument_id: InstrumentPath, limit: Annotated[int, Query(ge=1, le=200)] = 50
+    access: Accessed,
+    who: ReadRight,
+    instrument_id: InstrumentPath,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> list[TradeView]:
     """The newest prints of the market, newest first."""
     market = market_of(access, instrument_id)

@@ -11,6 +11,7 @@ from tradewind.model.enums import Outcome, Resolution
 from tradewind.model.identifiers import EXTERNAL, StrategyId
 from tradewind.model.orders import Order
 from tradewind.services.api.access import Access, Accessed
+from tradewind.services.api.authorization import NOT_ALLOWED, Identity, ReadRight, RiskRight, audit
 from tradewind.services.api.order_entry import Sentence
 from tradewind.services.api.publishing import NOT_TAKEN, publish
 from tradewind.services.api.routes_orders import STORE_AWAY, OrderIdPath, find_order
@@ -18,8 +19,7 @@ from tradewind.services.api.views import Problem, Taken
 from tradewind.wire.commands import ClaimOrder, OperatorCommand, ResolveOrder
 from tradewind.wire.topics import ORDERS_COMMANDS
 
-router: Final = APIRouter(tags=["operators"])
-Actor = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["anna"])]
+router: Final = APIRouter(tags=["operators"], responses=NOT_ALLOWED)
 
 
 class NewResolution(BaseModel):
@@ -29,7 +29,6 @@ class NewResolution(BaseModel):
 
     resolution: Literal["NOT_AT_VENUE", "CANCELED", "EXPIRED"]
     why: Sentence
-    actor: Actor
 
 
 class NewClaim(BaseModel):
@@ -39,7 +38,6 @@ class NewClaim(BaseModel):
 
     strategy_id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,22}[a-z0-9]$", examples=["ema-cross"])]
     why: Sentence
-    actor: Actor
 
 
 class BalanceDifferenceView(TypedDict):
@@ -62,7 +60,9 @@ class ReconciliationView(TypedDict):
     status_code=202,
     responses={404: {"model": Problem}, 409: {"model": Problem}, **NOT_TAKEN, **STORE_AWAY},
 )
-async def resolve(access: Accessed, request: Request, client_order_id: OrderIdPath, wanted: NewResolution) -> Taken:
+async def resolve(
+    access: Accessed, who: RiskRight, request: Request, client_order_id: OrderIdPath, wanted: NewResolution
+) -> Taken:
     """End the doubt about an order by an operator's word. The audit keeps who said it, and why."""
     order = await find_order(access, client_order_id)
     if order.outcome is not Outcome.UNKNOWN:
@@ -72,9 +72,10 @@ async def resolve(access: Accessed, request: Request, client_order_id: OrderIdPa
         account_id=order.account_id,
         client_order_id=order.client_order_id,
         resolution=Resolution(wanted.resolution),
-        actor=wanted.actor,
+        actor=who.name,
         why=wanted.why,
     )
+    await _audit(access, who, "order.resolve", command, order.outcome, wanted.resolution)
     return await _give(access, request, command)
 
 
@@ -83,7 +84,9 @@ async def resolve(access: Accessed, request: Request, client_order_id: OrderIdPa
     status_code=202,
     responses={404: {"model": Problem}, 409: {"model": Problem}, **NOT_TAKEN, **STORE_AWAY},
 )
-async def claim(access: Accessed, request: Request, client_order_id: OrderIdPath, wanted: NewClaim) -> Taken:
+async def claim(
+    access: Accessed, who: RiskRight, request: Request, client_order_id: OrderIdPath, wanted: NewClaim
+) -> Taken:
     """Move an order that nobody of ours made to a strategy."""
     order = await find_order(access, client_order_id)
     if order.strategy_id != EXTERNAL or order.status.is_closed:
@@ -96,14 +99,15 @@ async def claim(access: Accessed, request: Request, client_order_id: OrderIdPath
         account_id=order.account_id,
         client_order_id=order.client_order_id,
         strategy_id=StrategyId(wanted.strategy_id),
-        actor=wanted.actor,
+        actor=who.name,
         why=wanted.why,
     )
+    await _audit(access, who, "order.claim", command, order.strategy_id, wanted.strategy_id)
     return await _give(access, request, command)
 
 
 @router.get("/reconciliation", responses=STORE_AWAY)
-async def reconciliation(access: Accessed) -> ReconciliationView:
+async def reconciliation(access: Accessed, who: ReadRight) -> ReconciliationView:
     """By how much the venue's balances and our books differ."""
     row = await access.queries.reconciliation()
     if row is None:
@@ -126,6 +130,12 @@ def _story(access: Access, order: Order) -> dict[str, Any]:
         "ts_event": now_ns,
         "ts_init": now_ns,
     }
+
+
+async def _audit(access: Access, who: Identity, action: str, command: OperatorCommand, before: str, after: str) -> None:
+    await audit(
+        access, who, action=action, subject=command.client_order_id, before=before, after=after, why=command.why
+    )
 
 
 async def _give(access: Access, request: Request, command: OperatorCommand) -> Taken:

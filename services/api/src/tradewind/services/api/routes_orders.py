@@ -7,6 +7,7 @@ from fastapi import APIRouter, HTTPException, Path, Query
 from tradewind.model.identifiers import ClientOrderId
 from tradewind.model.orders import Order
 from tradewind.services.api.access import Access, Accessed
+from tradewind.services.api.authorization import NOT_ALLOWED, ReadRight
 from tradewind.services.api.order_views import event_view, fill_view, order_view
 from tradewind.services.api.queries import Cursor, decode_cursor, encode_cursor
 from tradewind.services.api.state import stored_equity_point
@@ -24,7 +25,7 @@ from tradewind.services.api.views import (
     TradingStateView,
 )
 
-router: Final = APIRouter(tags=["orders and accounts"])
+router: Final = APIRouter(tags=["orders and accounts"], responses=NOT_ALLOWED)
 StatusName = Literal[
     "INITIALIZED",
     "DENIED",
@@ -50,6 +51,7 @@ STORE_AWAY: Final[Responses] = {503: {"model": Problem, "description": "The data
 @router.get("/orders", responses=STORE_AWAY)
 async def orders(
     access: Accessed,
+    who: ReadRight,
     status: Annotated[StatusName | Literal["open"] | None, Query()] = None,
     strategy_id: StrategyFilter = None,
     limit: PageLimit = 100,
@@ -70,7 +72,7 @@ async def orders(
 
 
 @router.get("/orders/{client_order_id}", responses={404: {"model": Problem}, **STORE_AWAY})
-async def order(access: Accessed, client_order_id: OrderIdPath) -> OrderStoryView:
+async def order(access: Accessed, who: ReadRight, client_order_id: OrderIdPath) -> OrderStoryView:
     """An order and its whole story."""
     found = await find_order(access, client_order_id)
     events = await access.queries.order_events(client_order_id)
@@ -82,7 +84,11 @@ async def order(access: Accessed, client_order_id: OrderIdPath) -> OrderStoryVie
 
 @router.get("/fills", responses=STORE_AWAY)
 async def fills(
-    access: Accessed, strategy_id: StrategyFilter = None, limit: PageLimit = 100, cursor: CursorText = None
+    access: Accessed,
+    who: ReadRight,
+    strategy_id: StrategyFilter = None,
+    limit: PageLimit = 100,
+    cursor: CursorText = None,
 ) -> FillPage:
     """Executions of our orders, newest first."""
     found = await access.queries.fills(strategy_id=strategy_id, after=_after(cursor), limit=limit + 1)
@@ -94,33 +100,36 @@ async def fills(
 
 
 @router.get("/positions")
-async def positions(access: Accessed) -> list[PositionView]:
+async def positions(access: Accessed, who: ReadRight) -> list[PositionView]:
     """Net positions by strategy and instrument, marked at the middle of the book."""
     return access.state.position_views()
 
 
 @router.get("/balances")
-async def balances(access: Accessed) -> list[BalanceView]:
+async def balances(access: Accessed, who: ReadRight) -> list[BalanceView]:
     """Balances as the venue states them."""
     return access.state.balance_views()
 
 
 @router.get("/equity")
-async def equity(access: Accessed) -> list[EquityView]:
+async def equity(access: Accessed, who: ReadRight) -> list[EquityView]:
     """Profit and loss of each strategy's book at the latest marks."""
     return access.state.equity_views()
 
 
 @router.get("/equity/curve", responses=STORE_AWAY)
 async def equity_curve(
-    access: Accessed, strategy_id: StrategyFilter = None, limit: Annotated[int, Query(ge=1, le=5_000)] = 1_000
+    access: Accessed,
+    who: ReadRight,
+    strategy_id: StrategyFilter = None,
+    limit: Annotated[int, Query(ge=1, le=5_000)] = 1_000,
 ) -> list[EquityPointView]:
     """The newest points of the equity curves, of this run and earlier ones, oldest first."""
     return [stored_equity_point(point) for point in await access.queries.equity_curve(strategy_id, limit=limit)]
 
 
 @router.get("/trading-states")
-async def trading_states(access: Accessed) -> list[TradingStateView]:
+async def trading_states(access: Accessed, who: ReadRight) -> list[TradingStateView]:
     """Every scope that was given a trading state. A scope that is not listed is ACTIVE."""
     return access.state.trading_state_views()
 

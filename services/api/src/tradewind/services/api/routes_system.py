@@ -8,21 +8,22 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from tradewind.bus.interface import Bus
 from tradewind.services.api.access import Accessed
+from tradewind.services.api.authorization import NOT_ALLOWED, ReadRight
 from tradewind.services.api.views import BusView, HealthView, StatisticsView, SubscriptionView
 from tradewind.wire.topics import Plane
 
-router: Final = APIRouter(tags=["system"])
+router: Final = APIRouter(tags=["system"], responses=NOT_ALLOWED)
 probes: Final = APIRouter(include_in_schema=False)
 
 
 @router.get("/health")
-async def health(access: Accessed) -> HealthView:
+async def health(access: Accessed, who: ReadRight) -> HealthView:
     """Every service of the deployment, and where orders go."""
     return access.composer.health()
 
 
 @router.get("/statistics")
-async def statistics(access: Accessed) -> StatisticsView:
+async def statistics(access: Accessed, who: ReadRight) -> StatisticsView:
     """Counters of the buses, of the view model and of every metric."""
     context = access.context
     buses = [_bus_view(Plane.MARKET_DATA, context.market_bus), _bus_view(Plane.ORDERS, context.order_bus)]
@@ -49,7 +50,7 @@ async def ready(access: Accessed) -> Response:
 
 
 @probes.get("/metrics")
-async def metrics(access: Accessed) -> Response:
+async def metrics(access: Accessed, who: ReadRight) -> Response:
     """The Prometheus text page."""
     return Response(access.process_metrics.page(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 

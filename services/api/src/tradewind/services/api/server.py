@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -52,8 +53,11 @@ def bind(host: str, port: int) -> socket.socket:
 class PageServer:
     """uvicorn without its signal handlers, its logging and its patience."""
 
-    def __init__(self, application: Any, listener: socket.socket, settings: ApiSettings) -> None:
+    def __init__(
+        self, application: Any, listener: socket.socket, settings: ApiSettings, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._listener = listener
+        self._tls = tls
         config = uvicorn.Config(
             application,
             lifespan="off",
@@ -81,6 +85,7 @@ class PageServer:
         """Serve until cancelled; then call ``before_stop``, end every connection and return within a second."""
         server = self._server
         server.config.load()
+        server.config.ssl = self._tls
         server.lifespan = server.config.lifespan_class(server.config)
         await server.startup(sockets=[self._listener])
         try:

@@ -12,15 +12,23 @@ from tradewind.runtime.service import Service, ServiceContext, ServiceKind
 from tradewind.runtime.venue_target import venue_target
 from tradewind.services.api.access import Access
 from tradewind.services.api.application import build_application
+from tradewind.services.api.attempts import Attempts
+from tradewind.services.api.auditing import AuditTrail
+from tradewind.services.api.clients import Clients
 from tradewind.services.api.composing import Composer
 from tradewind.services.api.feeding import Feeder
 from tradewind.services.api.guard import Guard
+from tradewind.services.api.login_desk import LoginDesk
 from tradewind.services.api.neighbours import Neighbours
 from tradewind.services.api.queries import StoreQueries
 from tradewind.services.api.server import PageServer, bind
 from tradewind.services.api.settings import ApiSettings, allowed_hosts, check_binding
 from tradewind.services.api.state import ViewState
 from tradewind.services.api.streaming import StreamHub
+from tradewind.services.api.throttling import Throttle
+from tradewind.services.api.tls import tls_files
+from tradewind.store.audit import AuditRepository
+from tradewind.store.redis_link import RedisLink
 
 DISTRIBUTION = "tradewind-service-api"
 
@@ -38,6 +46,8 @@ class ApiService:
         host = context.platform.host
         check_binding(host, settings)
         self._context = context
+        self._settings = settings
+        self._tls = tls_files(settings, context.log)
         self._state = ViewState(settings)
         account_id = AccountId(f"{context.platform.venue}-{context.platform.account}")
         queries = StoreQueries(context.database, account_id, settings)
@@ -47,23 +57,61 @@ class ApiService:
         composer = Composer(self._state, board, self._neighbours, destination=destination, version=program_version)
         self._feeder = Feeder(context, self._state, queries, settings)
         self._hub = StreamHub(self._state, composer, settings, self._abort)
-        access = Access(context, settings, account_id, self._state, composer, queries, self._hub, board, metrics)
+        self._link = _redis_link(context)
+        self._trail = AuditTrail(AuditRepository(context.database), settings.query_timeout_s, context.log)
+        attempts = Attempts(self._link)
+        self._desk = LoginDesk(context.database, settings, attempts, self._trail, context.log)
+        access = Access(
+            context,
+            settings,
+            account_id,
+            self._state,
+            composer,
+            queries,
+            self._hub,
+            board,
+            metrics,
+            self._desk,
+            self._trail,
+            Throttle(settings.requests_per_s_of_one),
+        )
         guarded = Guard(
             build_application(access, program_version),
             hosts=allowed_hosts(host, settings),
             max_body_bytes=settings.max_body_bytes,
+            clients=Clients(settings.trusted_proxies),
+            requests_per_s=settings.requests_per_s,
         )
-        self._server = PageServer(guarded, bind(host, settings.port), settings)
+        tls = self._tls.context if self._tls else None
+        self._server = PageServer(guarded, bind(host, settings.port), settings, tls)
 
     @property
     def port(self) -> int:
         """The port that was bound; with the setting 0 the system chose it."""
         return self._server.port
 
+    @property
+    def page(self) -> str:
+        """The page's address, as links name it."""
+        scheme = "https" if self._tls else "http"
+        return self._settings.page_url.rstrip("/") or f"{scheme}://{self._context.platform.host}:{self.port}"
+
     async def run(self) -> None:
         """Serve until cancelled."""
-        self._context.log.info("page", url=f"http://{self._context.platform.host}:{self.port}/")
+        try:
+            await self._run()
+        finally:
+            if self._link is not None:
+                await self._link.close()
+
+    async def _run(self) -> None:
+        self._context.log.info("page", url=f"{self.page}/")
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._desk.run())
+            tasks.create_task(self._desk.offer_first_admin(self.page))
+            tasks.create_task(self._trail.run())
+            if self._tls is not None:
+                tasks.create_task(self._tls.run())
             tasks.create_task(self._feeder.run())
             tasks.create_task(self._hub.run())
             tasks.create_task(self._neighbours.run())
@@ -72,6 +120,13 @@ class ApiService:
 
     def _abort(self, socket: WebSocket) -> None:
         self._server.abort(socket)
+
+
+def _redis_link(context: ServiceContext) -> RedisLink | None:
+    url = context.last_values.url
+    if not url:
+        return None
+    return RedisLink(url, log=context.log, without="failed logins are counted by this process alone")
 
 
 async def run(context: ServiceContext) -> None:

@@ -13,11 +13,25 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Where the server listens and how much it gives to one client.
 
     ``allowed_hosts`` adds names (comma-separated) to the loopback names that a browser may use in its Host header.
+    ``allow_remote`` says that something before it speaks TLS; ``trusted_proxies`` (networks) may tell a client's
+    address. ``page_url`` is the address that links name; empty: this server's own. An empty ``signing_key``: one of
+    this process. ``operator_tokens``: see ``operator_tokens.py``.
     """
 
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
     allow_remote: Literal["yes", "no"] = "no"
     allowed_hosts: str = ""
+    page_url: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    trusted_proxies: str = ""
+    signing_key: str = ""
+    operator_tokens: str = ""
+    access_minutes: Annotated[float, Meta(ge=0.01, le=30.0)] = 10.0
+    session_hours: Annotated[float, Meta(ge=0.01, le=720.0)] = 12.0
+    link_hours: Annotated[float, Meta(ge=0.01, le=168.0)] = 24.0
+    requests_per_s: Annotated[float, Meta(ge=1.0, le=100_000.0)] = 200.0
+    requests_per_s_of_one: Annotated[float, Meta(ge=1.0, le=100_000.0)] = 100.0
     stream_interval_ms: Annotated[int, Meta(ge=10, le=10_000)] = 125
     heartbeat_s: Annotated[float, Meta(ge=0.1, le=2.0)] = 1.0
     slow_client_s: Annotated[float, Meta(ge=0.1, le=60.0)] = 5.0
@@ -36,15 +50,18 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def check_binding(host: str, settings: ApiSettings) -> None:
-    """Refuse to open the page to a network by accident: it has no users and passwords yet.
+    """Refuse to send passwords over a network in clear.
 
     Raises:
-        StartRefused: the host is not loopback and nobody said that this is meant.
+        StartRefused: the host is not loopback, there is no TLS here, and nobody said that a proxy does it.
     """
-    if not is_loopback(host) and settings.allow_remote != "yes":
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        raise StartRefused("TRADEWIND_API_TLS_CERTIFICATE and TRADEWIND_API_TLS_KEY go together; set both or none")
+    if not is_loopback(host) and not settings.tls_certificate and settings.allow_remote != "yes":
         raise StartRefused(
-            f"TRADEWIND_HOST={host!r} would let anyone who reaches this machine trade, for the page has no passwords: "
-            "set it to 127.0.0.1, or set TRADEWIND_API_ALLOW_REMOTE=yes behind a proxy that asks for one"
+            f"TRADEWIND_HOST={host!r} would send passwords over the network in clear: set it to 127.0.0.1, set "
+            "TRADEWIND_API_TLS_CERTIFICATE and TRADEWIND_API_TLS_KEY, or set TRADEWIND_API_ALLOW_REMOTE=yes behind a "
+            "proxy that does TLS"
         )
 
 
