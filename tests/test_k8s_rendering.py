@@ -140,7 +140,7 @@ def test_a_mistake_in_a_profile_is_said_with_its_line(repository: Path, mistake:
 @pytest.mark.parametrize(
     ("services", "line", "words"),
     [
-        ("  recoder: {memory: 1Gi}", 16, "there is no service 'recoder'; there are: api, "),
+        ("  recoder: {memory: 1Gi}", 16, "there is no service 'recoder'; there are: alerts, api, "),
         ("  recorder: {env: {TRADEWIND_RECORDER_CHUNKS: '5'}}", 16, "services/recorder/service.toml lists no variable"),
         ("  recorder:\n    env:\n      TRADEWIND_RECORDER_CHUNKS: '5'", 18, "services/recorder/service.toml lists no"),
         ("  execution: {replicas: 2}", 16, "execution writes alone: only one of it may run"),

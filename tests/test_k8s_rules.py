@@ -178,6 +178,22 @@ def test_everything_is_denied_first_and_each_may_reach_only_what_it_needs(profil
         assert allowed <= set().union(*ports.values())
 
 
+def test_only_alerts_reaches_people_and_only_where_the_profile_says_how(profile: str) -> None:
+    names = {one["metadata"]["name"] for _, one in of_kind(profile, "NetworkPolicy")}
+    holders = {
+        name
+        for name, one in processes(profile).items()
+        if any(path.endswith("webhook_url") for path in _secret_files(one))
+    }
+    tells = profile.startswith("prod_")
+    assert ("alerts-notifications" in names) is tells
+    assert holders == ({"alerts"} if tells else set())
+    if tells:
+        [rule] = the_one(profile, "NetworkPolicy", "alerts-notifications")["spec"]["egress"]
+        assert {port["port"] for port in rule["ports"]} == {443, 587}
+        assert "10.0.0.0/8" in rule["to"][0]["ipBlock"]["except"]
+
+
 def test_no_secret_stands_in_a_manifest(profile: str) -> None:
     assert not list(of_kind(profile, "Secret"))
     for path, one in documents(profile):

@@ -98,6 +98,18 @@ class Ingress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     authentication: Annotated[dict[str, str], Meta(min_length=1)]
 
 
+class Notifications(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the service ``alerts`` needs to tell people: the keys that the Secret has for it, and where it may connect to.
+
+    Without ``networks`` that is the whole internet on these ports, and nothing that is private.
+    """
+
+    secret: DnsName
+    keys: Annotated[tuple[Literal["webhook_url", "webhook_secret", "smtp_password"], ...], Meta(min_length=1)]
+    ports: Annotated[tuple[Port, ...], Meta(min_length=1)] = (443, 587)
+    networks: tuple[Network, ...] = ()
+
+
 class ServiceChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is different for one service here. ``version`` runs another version of it alone; ``off`` leaves it out."""
 
@@ -128,6 +140,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     postgres: Backend
     redis: Backend
     ingress: Ingress | None = None
+    notifications: Notifications | None = None
     services: dict[str, ServiceChoice] = {}
 
 
