@@ -10,6 +10,7 @@ import "./styles/tokens.css";
 import "./styles/elements.css";
 import "./styles/frame.css";
 import "./styles/tables.css";
+import "./styles/forms.css";
 
 applyTheme(usePreferences.getState().theme);
 usePreferences.subscribe((now) => applyTheme(now.theme));

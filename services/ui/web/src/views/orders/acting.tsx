@@ -290,10 +290,8 @@ function Choices({ value, onChange }: { value: string; onChange: (value: string)
       {RESOLUTIONS.map((one) => (
         <label key={one.value}>
           <input type="radio" name="resolution" checked={value === one.value} onChange={() => onChange(one.value)} />
-          <span>
-            <strong>{one.title}</strong>
-            <span className="soft">{one.help}</span>
-          </span>
+          <span className="choice-title">{one.title}</span>
+          <span className="choice-help">{one.help}</span>
         </label>
       ))}
     </fieldset>
