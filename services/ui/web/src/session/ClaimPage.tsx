@@ -37,7 +37,7 @@ export function ClaimPage({ token, isFirst }: { token: string; isFirst: boolean 
       >
         {isFirst ? (
           <label className="field">
-            <span>Your name</span>
+            <span>Your name, in small letters</span>
             <input
               autoComplete="username"
               autoCapitalize="none"
@@ -48,10 +48,11 @@ export function ClaimPage({ token, isFirst }: { token: string; isFirst: boolean 
           </label>
         ) : null}
         <label className="field">
-          <span>Password</span>
+          <span>Password, at least 12 characters</span>
           <input
             type="password"
             autoComplete="new-password"
+            minLength={12}
             required
             value={password}
             onChange={(event) => setPassword(event.target.value)}

@@ -87,7 +87,8 @@ export function SetupPage(): ReactElement {
         in this browser.
       </p>
       <p className="soft">
-        It stands once in the output of the api service. After an hour, start the platform again for a new one.
+        It stands once in the output of the api service. It is valid for a day; after that, start the platform again for
+        a new one.
       </p>
       <button type="button" className="primary wide" onClick={() => void session.look()}>
         I have used it

@@ -149,7 +149,6 @@ function lineOf(
     className: `level ${isBid ? "bid" : "ask"}${level.ours ? " ours" : ""}${price === chosen ? " chosen" : ""}`,
     bar: level.share,
     value: price,
-    label: `${isBid ? "Bid" : "Ask"} ${price}, ${plain(level.size)}${level.ours ? `, ours ${plain(level.ours)}` : ""}`,
   };
 }
 

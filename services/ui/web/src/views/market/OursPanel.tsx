@@ -195,14 +195,16 @@ export const OursPanel = memo(function OursPanel({ instrument }: { instrument: I
   return (
     <section className="panel ours" aria-label="Ours in this instrument">
       <Tabs.Root value={tab} onValueChange={setTab} className="ours-tabs">
-        <Tabs.List className="tabs" aria-label="What of ours">
-          <Tabs.Trigger value="orders">Open orders {open.length}</Tabs.Trigger>
-          <Tabs.Trigger value="fills">Fills</Tabs.Trigger>
-          <Tabs.Trigger value="positions">Positions</Tabs.Trigger>
+        <div className="tabs">
+          <Tabs.List className="tab-list" aria-label="What of ours">
+            <Tabs.Trigger value="orders">Open orders {open.length}</Tabs.Trigger>
+            <Tabs.Trigger value="fills">Fills</Tabs.Trigger>
+            <Tabs.Trigger value="positions">Positions</Tabs.Trigger>
+          </Tabs.List>
           <a className="tabs-link" href={href("orders")}>
             All orders
           </a>
-        </Tabs.List>
+        </div>
         <Tabs.Content value="orders" tabIndex={-1}>
           <DataTable
             label="Open orders"

@@ -7,7 +7,6 @@ export interface Line {
   bar?: number;
   /** What a click on it means. */
   value?: string;
-  label?: string;
 }
 
 /** A line is a `<div>` of one `<span>` per text and an `<i>` for its bar. */
@@ -17,7 +16,6 @@ export function drawLines(place: HTMLElement, lines: readonly Line[], role?: str
     const element = (place.children[index] ?? place.appendChild(emptyLine(line, role))) as HTMLElement;
     if (element.className !== line.className) element.className = line.className;
     if (line.value !== undefined && element.dataset["value"] !== line.value) element.dataset["value"] = line.value;
-    if (line.label !== undefined && element.ariaLabel !== line.label) element.ariaLabel = line.label;
     line.texts.forEach((text, at) => {
       const cell = element.children[at];
       if (cell && cell.textContent !== text) cell.textContent = text;
