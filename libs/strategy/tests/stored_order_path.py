@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 from checkpoint_events import initialized
 
@@ -37,7 +37,7 @@ class StoredOrderPath:
         self._busy = asyncio.Lock()
 
     @classmethod
-    async def made(cls, bus: Bus, database: Database) -> "StoredOrderPath":
+    async def made(cls, bus: Bus, database: Database) -> Self:
         """With the lease of the account, and what the store knows already."""
         lease = await LeaseRepository(database, duration_s=0.1, grace_s=0.0).acquire(f"execution:{ACCOUNT}", "path")
         while lease is None:
