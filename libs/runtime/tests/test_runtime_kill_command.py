@@ -19,7 +19,7 @@ from tradewind.runtime.refusals import StartRefused
 from tradewind.wire.commands import EngageKillSwitch
 from tradewind.wire.topics import RISK_COMMANDS, Plane, Topic
 
-WHY = ["--why", "odd fills", "--actor", "anna"]
+WHY = ["--why", "odd fills"]
 
 
 def switch(**fields: Any) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def test_the_stages_are_shown_and_what_to_do_when_stuck(api: Api) -> None:
     }
     shown = run(api.url, "engage", "firm", "--yes", *WHY)
     assert shown.exit_code == 0, shown.output
-    body = {"scope": "firm", "flatten": False, "why": "odd fills", "actor": "anna"}
+    body = {"scope": "firm", "flatten": False, "why": "odd fills"}
     assert api.posted == [("/api/v1/kill-switches", body)]
     assert "STUCK: a-1-1 is \\x1b[31mUNKNOWN" in shown.output
     assert "do not send orders past the platform" in shown.output

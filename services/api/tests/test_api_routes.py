@@ -26,7 +26,17 @@ async def commands_sent(api: RunningApi) -> int:
 
 @pytest.fixture
 async def traded(api: RunningApi) -> RunningApi:
-    """The service after an instrument, a book and one open order were published."""
+    """The service after an instrument, a book and one open order were published. Its database is away."""
+    return await begun(api)
+
+
+@pytest.fixture
+async def stored(stored_api: RunningApi) -> RunningApi:
+    """The same with a database: what cannot be audited is not done."""
+    return await begun(stored_api)
+
+
+async def begun(api: RunningApi) -> RunningApi:
     await api.publisher.instrument()
     await api.publisher.records(*snapshot([(6_000_000, 10**8), (5_999_900, 2 * 10**8)], [(6_000_100, 5 * 10**7)]))
     await api.publisher.order("market-maker-1-1", OrderSide.BUY, 5_999_900, 100_000)
@@ -126,11 +136,11 @@ async def test_open_orders_come_from_memory_while_the_store_is_away(traded: Runn
         assert "live prices" in body["detail"]
 
 
-async def test_a_hands_order_becomes_one_command(traded: RunningApi) -> None:
+async def test_a_hands_order_becomes_one_command(stored: RunningApi) -> None:
     order = {"instrument_id": BTCUSDT, "side": "BUY", "size": "0.001", "price": "59000.01", "post_only": True}
-    status, body = await traded.post("/api/v1/orders", order)
+    status, body = await stored.post("/api/v1/orders", order)
     assert status == 202
-    delivery = await first_command(traded, ORDERS_COMMANDS)
+    delivery = await first_command(stored, ORDERS_COMMANDS)
     command = delivery.payload
     assert isinstance(command, SubmitOrder)
     assert delivery.key == ACCOUNT
@@ -141,10 +151,10 @@ async def test_a_hands_order_becomes_one_command(traded: RunningApi) -> None:
     assert len(command.client_order_id) <= 36
 
 
-async def test_a_market_order_needs_no_price(traded: RunningApi) -> None:
+async def test_a_market_order_needs_no_price(stored: RunningApi) -> None:
     order = {"instrument_id": BTCUSDT, "side": "SELL", "order_type": "MARKET", "size": "0.001"}
-    assert (await traded.post("/api/v1/orders", order))[0] == 202
-    command = (await first_command(traded, ORDERS_COMMANDS)).payload
+    assert (await stored.post("/api/v1/orders", order))[0] == 202
+    command = (await first_command(stored, ORDERS_COMMANDS)).payload
     assert (command.order_type, command.price) == (OrderType.MARKET, None)
 
 
@@ -216,7 +226,7 @@ async def test_cancel_of_a_closed_order_is_refused(traded: RunningApi) -> None:
 
 
 async def test_the_kill_switch_is_a_command(api: RunningApi) -> None:
-    wanted = {"scope": "firm", "state": "HALTED", "why": "drill", "actor": "anna"}
+    wanted = {"scope": "firm", "state": "HALTED", "why": "drill"}
     assert (await api.post("/api/v1/trading-state", wanted))[0] == 202
     delivery = await first_command(api, RISK_COMMANDS)
     command = delivery.payload
@@ -239,11 +249,11 @@ async def test_the_kill_switch_is_a_command(api: RunningApi) -> None:
         {"why": ""},
         {"why": "x" * 201},
         {"why": "line\nbreak"},
-        {"actor": ""},
+        {"actor": "anna"},
     ],
 )
 async def test_a_kill_switch_of_a_wrong_form_is_refused(api: RunningApi, changes: dict[str, str]) -> None:
-    wanted = {"scope": "firm", "state": "HALTED", "why": "drill", "actor": "anna"} | changes
+    wanted = {"scope": "firm", "state": "HALTED", "why": "drill"} | changes
     status, _ = await api.post("/api/v1/trading-state", wanted)
     assert status == 422
     assert len(await api.bus.replay(RISK_COMMANDS)) == 0
@@ -273,9 +283,16 @@ async def test_query_parameters_are_bounded(api: RunningApi, path: str) -> None:
 @pytest.mark.parametrize(
     "scope", ["firm", "strategy:ema-cross", "strategy:EXTERNAL", "account:BINANCE-main", "instrument:BTCUSDT.BINANCE"]
 )
-async def test_every_form_of_scope_is_taken(api: RunningApi, scope: str) -> None:
-    wanted = {"scope": scope, "state": "REDUCING", "why": "drill", "actor": "anna"}
-    assert (await api.post("/api/v1/trading-state", wanted))[0] == 202
+async def test_every_form_of_scope_is_taken(stored_api: RunningApi, scope: str) -> None:
+    wanted = {"scope": scope, "state": "REDUCING", "why": "drill"}
+    assert (await stored_api.post("/api/v1/trading-state", wanted))[0] == 202
+
+
+async def test_an_order_that_cannot_be_audited_is_not_sent(traded: RunningApi) -> None:
+    order = {"instrument_id": BTCUSDT, "side": "BUY", "size": "0.001", "price": "59000"}
+    status, body = await traded.post("/api/v1/orders", order)
+    assert (status, "cannot be audited" in body["detail"]) == (503, True)
+    assert await commands_sent(traded) == 0
 
 
 async def test_statistics_metrics_and_openapi(traded: RunningApi) -> None:

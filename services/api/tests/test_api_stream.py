@@ -11,7 +11,18 @@ from typing import Any
 
 import pytest
 import websockets
-from api_platform import BTCUSDT, WAIT_S, RunningApi, api_settings, away_database, bearer, record, running_api, snapshot
+from api_platform import (
+    BTCUSDT,
+    WAIT_S,
+    RunningApi,
+    api_settings,
+    away_database,
+    bearer,
+    record,
+    running_api,
+    snapshot,
+    token_of,
+)
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -241,7 +252,8 @@ def _deaf_client(port: int) -> socket.socket:
     deaf.connect(("127.0.0.1", port))
     deaf.sendall(
         f"GET /api/v1/stream HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        f"Authorization: Bearer {token_of('anna')}\r\n\r\n".encode()
     )
     return deaf
 
@@ -252,7 +264,7 @@ async def test_the_service_stops_with_open_connections() -> None:
         async with running_api(away_database(), api_settings()) as api:
             deaf = _deaf_client(api.port)
             url = f"ws://127.0.0.1:{api.port}/api/v1/stream"
-            connection = await websockets.connect(url)
+            connection = await websockets.connect(url, additional_headers=bearer("anna"))
             await message(connection)
             await api.publisher.balances(USDT=Decimal(1))
             api.task.cancel()

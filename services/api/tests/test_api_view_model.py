@@ -19,6 +19,7 @@ from tradewind.runtime.settings import PlatformSettings
 from tradewind.services.api.changes import Latest, Revisions, Tail
 from tradewind.services.api.composing import Composer
 from tradewind.services.api.neighbours import Neighbours
+from tradewind.services.api.parts import Look
 from tradewind.services.api.order_entry import ManualIds
 from tradewind.services.api.order_ledger import MAX_MISSING, OrderLedger
 from tradewind.services.api.order_views import money_text
@@ -198,15 +199,16 @@ def test_one_frame_serves_all_who_look_at_the_same() -> None:
     state.define(instrument_named(BTCUSDT))
     composer = Composer(state, HealthBoard(), Neighbours(PlatformSettings()), destination="nowhere", version="0")
     composer.refresh(marks=False, counters=False)
-    first = composer.frame(BTCUSDT, 5)
+    look = Look(instrument_id=BTCUSDT, depth=5)
+    first = composer.frame(look)
     assert first is not None
     state.define(instrument_named(InstrumentId("ETHUSDT.BINANCE")))
-    assert composer.frame(BTCUSDT, 5) is first
+    assert composer.frame(look) is first
     composer.refresh(marks=False, counters=False)
-    later = composer.frame(BTCUSDT, 5, first[0])
+    later = composer.frame(look, first[0])
     assert later is not None
     assert [one["symbol"] for one in msgspec.json.decode(later[1])["instruments"]] == ["BTCUSDT", "ETHUSDT"]
-    assert composer.frame(BTCUSDT, 5, later[0]) is None
+    assert composer.frame(look, later[0]) is None
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ Examples:
   tradewind run market-data   one service, as a container does
   tradewind services          which services are installed
   tradewind status            what a running platform says of itself
+  tradewind login NAME        who kill, orders, accounts and status act as
+  tradewind users list        who may log in to the page
   tradewind kill engage firm  halt, cancel everything, prove it (--flatten: close positions too)
   tradewind alerts list       what is wrong, and who works on it
   tradewind topics list       what is on the bus, and who is behind

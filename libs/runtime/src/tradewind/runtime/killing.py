@@ -97,14 +97,14 @@ class Killing:
         self._api = PlatformApi(url)
         self._say = say
 
-    def engage(self, scope: str, *, flatten: bool, why: str, actor: str, wait_s: float) -> int:
+    def engage(self, scope: str, *, flatten: bool, why: str, wait_s: float) -> int:
         """Give the command, then follow the stages for ``wait_s`` seconds; the exit code.
 
         Raises:
             StartRefused: the platform does not answer or does not take it.
         """
         known = self._steps_known(scope)
-        body = {"scope": scope, "flatten": flatten, "why": why, "actor": actor or getpass.getuser()}
+        body = {"scope": scope, "flatten": flatten, "why": why}
         try:
             self._api.post("/kill-switches", body)
         except NoAnswer as error:
@@ -123,9 +123,9 @@ class Killing:
             self._say("No kill switch was ever engaged.")
         return NOT_DONE if any(switch.released_at is None for switch in switches) else DONE
 
-    def release(self, scope: str, *, state: str, force: bool, why: str, actor: str) -> int:
+    def release(self, scope: str, *, state: str, force: bool, why: str) -> int:
         """Give the command and wait until it has taken effect; the exit code."""
-        body = {"scope": scope, "state": state, "force": force, "why": why, "actor": actor or getpass.getuser()}
+        body = {"scope": scope, "state": state, "force": force, "why": why}
         self._api.post("/kill-switches/release", body)
         until = time.monotonic() + _PATIENCE_S
         while time.monotonic() < until:

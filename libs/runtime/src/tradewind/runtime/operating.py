@@ -3,7 +3,6 @@
 Everything printed came from outside and goes through ``shown``: a reason cannot write on the terminal by itself.
 """
 
-import getpass
 import time
 from collections.abc import Callable
 from typing import Final
@@ -73,15 +72,15 @@ class Operating:
             self._say("No order's outcome is unknown." if unknown else "No order is open.")
         return NOT_DONE if doubtful else DONE
 
-    def resolve(self, name: str, resolution: str, *, why: str, actor: str) -> int:
+    def resolve(self, name: str, resolution: str, *, why: str) -> int:
         """Give the word, and wait until the order path has taken it."""
-        body = {"resolution": resolution, "why": why, "actor": actor or getpass.getuser()}
+        body = {"resolution": resolution, "why": why}
         self._api.post(f"/orders/{quote(name, safe='')}/resolve", body)
         return self._until(name, lambda row: row.outcome != "UNKNOWN")
 
-    def claim(self, name: str, strategy_id: str, *, why: str, actor: str) -> int:
+    def claim(self, name: str, strategy_id: str, *, why: str) -> int:
         """Give the order to a strategy, and wait until it is its own."""
-        body = {"strategy_id": strategy_id, "why": why, "actor": actor or getpass.getuser()}
+        body = {"strategy_id": strategy_id, "why": why}
         self._api.post(f"/orders/{quote(name, safe='')}/claim", body)
         return self._until(name, lambda row: row.strategy_id == strategy_id)
 

@@ -7,12 +7,14 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from tradewind.runtime.api_token import token_for
 from tradewind.runtime.refusals import StartRefused
 
 T = TypeVar("T")
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 URL_VARIABLE: Final = "TRADEWIND_API_URL"
 TIMEOUT_S: Final = 10.0
+WHO_ASKS: Final = "say who you are with `tradewind login`, TRADEWIND_API_TOKEN or TRADEWIND_API_TOKEN_FILE"
 _PREFIX: Final = "/api/v1"
 _LONGEST_ANSWER: Final = 10_000_000
 
@@ -30,12 +32,16 @@ class _Problem(msgspec.Struct):
 
 
 class PlatformApi:
-    """One api service, by its address."""
+    """One api service, by its address.
 
-    def __init__(self, url: str) -> None:
+    Requests carry ``token``; without one, that of the environment or of ``tradewind login`` for this address.
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
         if not url.startswith(("http://", "https://")):
             raise StartRefused(f"{url!r} is no address; it takes one like {DEFAULT_URL}")
         self.url = url.rstrip("/")
+        self._token = token_for(self.url) if token is None else token
 
     def get(self, path: str, shape: type[T]) -> T:
         """What is at a path.
@@ -55,11 +61,21 @@ class PlatformApi:
         """
         self._ask(path, msgspec.json.encode(body))
 
-    def _ask(self, path: str, body: bytes | None) -> bytes:
+    def delete(self, path: str) -> None:
+        """Take something away.
+
+        Raises:
+            NoAnswer, Refused: as ``post``.
+        """
+        self._ask(path, b"{}", "DELETE")
+
+    def _ask(self, path: str, body: bytes | None, method: str | None = None) -> bytes:
         headers = {"Content-Type": "application/json", "X-Tradewind-Request": "yes"} if body is not None else {}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
         address = self.url + _PREFIX + path
         # The scheme is checked above.
-        request = urllib.request.Request(address, data=body, headers=headers)  # noqa: S310
+        request = urllib.request.Request(address, data=body, headers=headers, method=method)  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
                 answer: bytes = response.read(_LONGEST_ANSWER)
@@ -68,6 +84,8 @@ class PlatformApi:
                 detail = _detail(error.read(_LONGEST_ANSWER)) or f"{address} answered {error.code}"
             if error.code in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT):
                 raise NoAnswer(detail) from error
+            if error.code == HTTPStatus.UNAUTHORIZED:
+                raise Refused(f"{detail}; {WHO_ASKS}") from error
             raise Refused(detail) from error
         except (OSError, ValueError) as error:
             why = getattr(error, "reason", error)

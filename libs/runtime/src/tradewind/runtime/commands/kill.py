@@ -9,7 +9,7 @@ Scope = Annotated[
     typer.Argument(metavar="SCOPE", help="firm, account:BINANCE-main, strategy:ema-cross, instrument:BTCUSDT.BINANCE."),
 ]
 Why = Annotated[str, typer.Option("--why", help="The reason, for the audit: 3 to 200 characters.")]
-Actor = Annotated[str, typer.Option("--actor", help="Who does it, for the audit.  [default: your user name]")]
+Actor = Annotated[str, typer.Option("--actor", help="With --past-api: who does it.  [default: your user name]")]
 Url = Annotated[str, typer.Option(envvar="TRADEWIND_API_URL", help="Address of the platform's api service.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -17,7 +17,8 @@ _URL: Final = "http://127.0.0.1:8080"
 _HELP: Final = """Halt trading of a scope, cancel everything there, close positions if asked, and prove it.
 
 A switch goes through ENGAGED, CANCELING, FLATTENING (with --flatten), VERIFYING to FLAT: proven by the venue's own
-snapshot. STUCK says what is in the way, and goes on trying. It stays engaged, over every restart, until `kill release`.
+snapshot. STUCK says what is in the way, and goes on trying. It stays engaged, over every restart, until `kill release`
+by another person than the one who engaged it. Who you are: `tradewind login`.
 See docs/operating/kill-switch.md.
 
 \b
@@ -73,7 +74,7 @@ def engage(
             "The broker has it. Look at `tradewind kill status` when the api service is back, and at risk's log."
         )
         return
-    raise typer.Exit(Killing(url, typer.echo).engage(scope, flatten=flatten, why=why, actor=actor, wait_s=wait_s))
+    raise typer.Exit(Killing(url, typer.echo).engage(scope, flatten=flatten, why=why, wait_s=wait_s))
 
 
 def status(url: Url = _URL) -> None:
@@ -95,7 +96,6 @@ def release(
     force: Annotated[
         bool, typer.Option("--force", help="Although it was not proven flat. Look at the venue yourself first.")
     ] = False,
-    actor: Actor = "",
     yes: Yes = False,
     url: Url = _URL,
 ) -> None:
@@ -111,4 +111,4 @@ def release(
     asked = f"Release {scope} {'WITHOUT proof that it is flat ' * force}to {state}?"
     if not yes and not typer.confirm(asked):
         raise typer.Exit(1)
-    raise typer.Exit(Killing(url, typer.echo).release(scope, state=state, force=force, why=why, actor=actor))
+    raise typer.Exit(Killing(url, typer.echo).release(scope, state=state, force=force, why=why))

@@ -6,7 +6,6 @@ import typer
 
 Name = Annotated[str, typer.Argument(metavar="ORDER", help="The order's client_order_id.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, for the audit: 3 to 200 characters.")]
-Actor = Annotated[str, typer.Option("--actor", help="Who does it, for the audit.  [default: your user name]")]
 Url = Annotated[str, typer.Option(envvar="TRADEWIND_API_URL", help="Address of the platform's api service.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -61,7 +60,6 @@ def resolve(
     name: Name,
     resolution: Annotated[str, typer.Argument(help="What you have found out: NOT_AT_VENUE, CANCELED or EXPIRED.")],
     why: Why,
-    actor: Actor = "",
     yes: Yes = False,
     url: Url = _URL,
 ) -> None:
@@ -75,14 +73,13 @@ def resolve(
 
     if not yes and not typer.confirm(f"Have you looked at the venue yourself, and is {name} {resolution} there?"):
         raise typer.Exit(1)
-    raise typer.Exit(Operating(url, typer.echo).resolve(name, resolution, why=why, actor=actor))
+    raise typer.Exit(Operating(url, typer.echo).resolve(name, resolution, why=why))
 
 
 def claim(
     name: Name,
     strategy: Annotated[str, typer.Argument(help="The strategy that the order's later fills go to.")],
     why: Why,
-    actor: Actor = "",
     url: Url = _URL,
 ) -> None:
     """Give an open order of EXTERNAL to a strategy. What has filled stays in EXTERNAL's book.
@@ -93,7 +90,7 @@ def claim(
     """
     from tradewind.runtime.operating import Operating
 
-    raise typer.Exit(Operating(url, typer.echo).claim(name, strategy, why=why, actor=actor))
+    raise typer.Exit(Operating(url, typer.echo).claim(name, strategy, why=why))
 
 
 def reconcile(url: Url = _URL) -> None:

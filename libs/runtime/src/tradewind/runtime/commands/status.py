@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 import typer
 
+from tradewind.runtime.api_token import token_for
 from tradewind.runtime.refusals import StartRefused
 
 if TYPE_CHECKING:
@@ -115,12 +116,16 @@ def _report(url: str) -> _Report:
 def _answer(url: str, path: str) -> bytes | None:
     """The body of what ``url`` answers; None when it has no such path."""
     address = url.rstrip("/") + path
+    token = token_for(url)
+    # The scheme is checked above.
+    request = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310
     try:
-        with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as response:  # noqa: S310 - the scheme is checked above
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310
             body: bytes = response.read()
     except urllib.error.HTTPError as error:
         with error:
-            if error.code == HTTPStatus.NOT_FOUND:
+            # Without a login its readiness is told, and no more.
+            if error.code in (HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED):
                 return None
             if error.code != HTTPStatus.SERVICE_UNAVAILABLE:  # how it says that not all are ready
                 raise StartRefused(f"{address} answered {error.code}; {_WHO}") from error
