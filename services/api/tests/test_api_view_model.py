@@ -19,10 +19,10 @@ from tradewind.runtime.settings import PlatformSettings
 from tradewind.services.api.changes import Latest, Revisions, Tail
 from tradewind.services.api.composing import Composer
 from tradewind.services.api.neighbours import Neighbours
-from tradewind.services.api.parts import Look
 from tradewind.services.api.order_entry import ManualIds
 from tradewind.services.api.order_ledger import MAX_MISSING, OrderLedger
 from tradewind.services.api.order_views import money_text
+from tradewind.services.api.parts import Look
 from tradewind.services.api.state import MAX_EARLY_RECORDS, ViewState
 from tradewind.wire.events import EquityChanged, OrderCanceled, OrderEvent, OrderOutcomeResolved, OrderOutcomeUnknown
 from tradewind.wire.market_records import RecordFlag, RecordKind, RecordSide

@@ -16,10 +16,12 @@ V = TypeVar("V")
 class Revisions:
     """The counter that all parts of one view model share."""
 
-    __slots__ = ("now",)
+    __slots__ = ("now", "prices")
 
     def __init__(self) -> None:
         self.now = 0
+        self.prices = 0
+        """Of the last change of any price: many instruments, and each client asks."""
 
     def next(self) -> int:
         """The revision of the next change."""
@@ -33,6 +35,7 @@ class Tail(Generic[V]):
     def __init__(self, revisions: Revisions, capacity: int) -> None:
         self._revisions = revisions
         self._items: deque[tuple[int, V]] = deque(maxlen=capacity)
+        self.revision = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -43,7 +46,7 @@ class Tail(Generic[V]):
 
     def extend(self, items: Iterable[V]) -> None:
         """Add items, oldest first, as one change."""
-        revision = self._revisions.next()
+        self.revision = revision = self._revisions.next()
         self._items.extend((revision, item) for item in items)
 
     def put_before(self, items: list[V]) -> None:

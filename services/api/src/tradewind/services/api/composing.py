@@ -81,7 +81,8 @@ class Composer:
     def _text(self, part: Part, look: Look, since: int) -> bytes:
         if part.revision(look) <= since:
             return b""
-        key = (part.name, since, *(getattr(look, field) for field in part.depends_on))
+        # With the revision of now: what came in between two clients of one moment must not be taken as told.
+        key = (part.name, since, self._state.revisions.now, *(getattr(look, field) for field in part.depends_on))
         text = self._texts.get(key)
         if text is None:
             rows = part.rows(look, since)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tradewind.model.fixed_point import format_mantissa
 from tradewind.model.instruments import Instrument
+from tradewind.services.api.bars import LiveBars
 from tradewind.services.api.changes import Revisions, Tail
 from tradewind.services.api.views import BookView, InstrumentView, Level, PriceView, TradeView
 from tradewind.wire.market_records import RecordArray, RecordFlag, RecordKind, RecordSide, instrument_number
@@ -32,6 +33,7 @@ class MarketView:
         self.feed_detail = ""
         self.trades: Tail[RecordArray] = Tail(revisions, trades)
         self.points: Tail[ChartPoint] = Tail(revisions, points)
+        self.bars = LiveBars(instrument, revisions)
         self._revisions = revisions
         self._trades_kept = trades
         self._book = OrderBook(self.number)
@@ -50,10 +52,11 @@ class MarketView:
             self._apply_tops(records[tops])
         trades = np.flatnonzero(kinds == RecordKind.TRADE)
         if trades.size:
+            self.bars.take(records[trades])
             prints = records[trades[-self._trades_kept :]]
             self._last_trade = prints[-1]
             self.trades.extend(prints)
-        self.price_revision = self._revisions.next()
+        self.price_revision = self._revisions.prices = self._revisions.next()
 
     def lose_sync(self) -> None:
         """Records were lost: no depth is better than a wrong one, until the next snapshot."""
@@ -93,7 +96,7 @@ class MarketView:
     def set_feed(self, state: str, detail: str) -> None:
         """Take the feed's state."""
         self.feed, self.feed_detail = state, detail
-        self.price_revision = self._revisions.next()
+        self.price_revision = self._revisions.prices = self._revisions.next()
 
     def best(self, side: RecordSide) -> tuple[int, int] | None:
         """(price, size) mantissas of the best bid or ask: the venue's own ticker, else the top of the book."""

@@ -47,8 +47,11 @@ class Look:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Part:
-    """One part. ``rows`` gives what changed after a revision, None if nothing did; it is asked only when ``revision`` is
-    higher. ``depends_on`` names the fields of the look that change its answer."""
+    """One part of the stream.
+
+    ``rows`` gives what changed after a revision, None if nothing did; it is asked only when ``revision`` is higher.
+    ``depends_on`` names the fields of the look that change its answer.
+    """
 
     name: str
     revision: Callable[[Look], int]

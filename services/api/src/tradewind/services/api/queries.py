@@ -24,6 +24,7 @@ from tradewind.store.database import Database, DatabaseUnavailable
 from tradewind.store.equity import EquityPoint, EquityRepository
 from tradewind.store.instruments import InstrumentRepository
 from tradewind.store.kill_switches import KillStep, KillSwitch, KillSwitchRepository
+from tradewind.store.market_data import Candle, MarketDataRepository
 from tradewind.store.order_store import order_from_row
 from tradewind.store.recovery_rows import ReconciliationRepository, ReconciliationRow
 from tradewind.store.trading_states import StoredTradingState, TradingStateRepository
@@ -136,6 +137,15 @@ class StoreQueries:
         """Every scope that was ever given a state."""
         async with self._turn():
             return list((await TradingStateRepository(self._database).all()).values())
+
+    async def candles(
+        self, instrument_number: int, interval_s: int, *, before_ns: int | None, limit: int
+    ) -> list[Candle]:
+        """Bars of the recorded prints, oldest first."""
+        async with self._turn():
+            return await MarketDataRepository(self._database).candles(
+                instrument_number, interval_s, end_ns=before_ns, limit=limit
+            )
 
     async def reconciliation(self) -> ReconciliationRow | None:
         """The last comparison of the venue's balances with the books that said something new."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from tradewind.model.enums import TradingState
 from tradewind.services.api.access import Access, Accessed
 from tradewind.services.api.authorization import NOT_ALLOWED, Identity, ReadRight, RiskRight, audit
+from tradewind.services.api.kill_board import kill_switch_view
 from tradewind.services.api.order_entry import Scope, Sentence
 from tradewind.services.api.publishing import NOT_TAKEN, publish
 from tradewind.services.api.routes_orders import STORE_AWAY
@@ -45,7 +46,7 @@ class NewRelease(BaseModel):
 @router.get("/kill-switches", responses=STORE_AWAY)
 async def kill_switches(access: Accessed, who: ReadRight) -> list[KillSwitchView]:
     """The engaged ones first, then the last released."""
-    return [_view(switch) for switch in await access.queries.kill_switches()]
+    return [kill_switch_view(switch) for switch in await access.queries.kill_switches()]
 
 
 @router.get("/kill-switches/{kill_id}/steps", responses=STORE_AWAY)
@@ -136,26 +137,3 @@ async def refuse_while_engaged(access: Access, scope: str) -> None:
 async def _engaged(access: Access, scope: str) -> KillSwitch | None:
     switches = await access.queries.kill_switches()
     return next((one for one in switches if one.scope == scope and one.released_at is None), None)
-
-
-def _view(switch: KillSwitch) -> KillSwitchView:
-    evidence = switch.evidence
-    return KillSwitchView(
-        kill_id=switch.kill_id,
-        scope=switch.scope,
-        stage=switch.stage,
-        flatten=switch.flatten,
-        reason=switch.reason,
-        engaged_by=switch.engaged_by,
-        engaged_why=switch.engaged_why,
-        engaged_at=str(switch.engaged_at),
-        stage_at=str(switch.stage_at),
-        proven_at=None if evidence is None else str(evidence.ts),
-        positions=[] if evidence is None else list(evidence.positions),
-        dust=[] if evidence is None else list(evidence.dust),
-        balances=[] if evidence is None else list(evidence.balances),
-        released_by=switch.released_by,
-        released_why=switch.released_why,
-        released_at=None if switch.released_at is None else str(switch.released_at),
-        forced=switch.forced,
-    )

@@ -1,18 +1,23 @@
 """REST: instruments and books, from memory."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query
 
 from tradewind.model.identifiers import InstrumentId
 from tradewind.services.api.access import Accessed
 from tradewind.services.api.authorization import NOT_ALLOWED, ReadRight
+from tradewind.services.api.bars import INTERVALS
 from tradewind.services.api.market_view import MarketView, instrument_view
-from tradewind.services.api.streaming import DEFAULT_DEPTH, MAX_DEPTH
-from tradewind.services.api.views import BookView, InstrumentView, PriceView, Problem, Responses, TradeView
+from tradewind.services.api.parts import DEFAULT_DEPTH, DEFAULT_INTERVAL
+from tradewind.services.api.state import MAX_TIME_NS
+from tradewind.services.api.streaming import MAX_DEPTH
+from tradewind.services.api.views import BarPage, BookView, InstrumentView, PriceView, Problem, Responses, TradeView
+from tradewind.store.database import DatabaseUnavailable
 
 router: Final = APIRouter(tags=["market"], responses=NOT_ALLOWED)
 InstrumentPath = Annotated[str, Path(min_length=1, max_length=64)]
+Interval = Literal["1s", "1m", "5m", "15m", "1h", "1d"]
 NOT_KNOWN: Final[Responses] = {404: {"model": Problem, "description": "No such instrument"}}
 
 
@@ -45,6 +50,30 @@ async def book(
 ) -> BookView:
     """The best levels of each side."""
     return market_of(access, instrument_id).book_view(depth)
+
+
+@router.get("/bars/{instrument_id}", responses=NOT_KNOWN)
+async def bars(
+    access: Accessed,
+    who: ReadRight,
+    instrument_id: InstrumentPath,
+    interval: Interval = DEFAULT_INTERVAL,
+    before: Annotated[
+        str | None, Query(pattern=r"^[0-9]{1,19}$", description="ns; the last bar begins before it")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 500,
+) -> BarPage:
+    """Bars of the market's prints, oldest first: of the store, and the newest from memory."""
+    market = market_of(access, instrument_id)
+    before_ns = min(int(before), MAX_TIME_NS) if before else None
+    try:
+        stored = await access.queries.candles(market.number, INTERVALS[interval], before_ns=before_ns, limit=limit)
+        source: Literal["store", "memory"] = "store"
+    except DatabaseUnavailable:
+        stored, source = [], "memory"
+    rows = market.bars.merged(interval, stored, before_ns=before_ns, limit=limit)
+    is_full = len(rows) == limit
+    return BarPage(interval=interval, bars=rows, next_cursor=rows[0]["ts"] if is_full else None, source=source)
 
 
 @router.get("/trades/{instrument_id}", responses=NOT_KNOWN)

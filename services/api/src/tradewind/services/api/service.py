@@ -11,6 +11,7 @@ from tradewind.runtime.metrics import ProcessMetrics, process_metrics
 from tradewind.runtime.service import Service, ServiceContext, ServiceKind
 from tradewind.runtime.venue_target import venue_target
 from tradewind.services.api.access import Access
+from tradewind.services.api.alert_views import AlertBoard
 from tradewind.services.api.application import build_application
 from tradewind.services.api.attempts import Attempts
 from tradewind.services.api.auditing import AuditTrail
@@ -18,6 +19,7 @@ from tradewind.services.api.clients import Clients
 from tradewind.services.api.composing import Composer
 from tradewind.services.api.feeding import Feeder
 from tradewind.services.api.guard import Guard
+from tradewind.services.api.kill_board import KillBoard
 from tradewind.services.api.login_desk import LoginDesk
 from tradewind.services.api.neighbours import Neighbours
 from tradewind.services.api.queries import StoreQueries
@@ -55,6 +57,10 @@ class ApiService:
         self._neighbours = Neighbours(context.platform)
         destination = venue_target(context.platform).sentence
         composer = Composer(self._state, board, self._neighbours, destination=destination, version=program_version)
+        self._alerts = AlertBoard(self._state.revisions)
+        composer.parts.add_whole("alerts", lambda: self._alerts.revision, self._alerts.rows)
+        self._kills = KillBoard(self._state.revisions, queries)
+        composer.parts.add_whole("kill_switches", lambda: self._kills.revision, self._kills.rows)
         self._feeder = Feeder(context, self._state, queries, settings)
         self._hub = StreamHub(self._state, composer, settings, self._abort)
         self._link = _redis_link(context)
@@ -113,6 +119,8 @@ class ApiService:
             if self._tls is not None:
                 tasks.create_task(self._tls.run())
             tasks.create_task(self._feeder.run())
+            tasks.create_task(self._alerts.run(self._context))
+            tasks.create_task(self._kills.run(self._context))
             tasks.create_task(self._hub.run())
             tasks.create_task(self._neighbours.run())
             tasks.create_task(self._server.run(before_stop=self._hub.close))

@@ -32,7 +32,7 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     link_hours: Annotated[float, Meta(ge=0.01, le=168.0)] = 24.0
     requests_per_s: Annotated[float, Meta(ge=1.0, le=100_000.0)] = 200.0
     requests_per_s_of_one: Annotated[float, Meta(ge=1.0, le=100_000.0)] = 100.0
-    stream_interval_ms: Annotated[int, Meta(ge=10, le=10_000)] = 125
+    stream_interval_ms: Annotated[int, Meta(ge=10, le=10_000)] = 40
     heartbeat_s: Annotated[float, Meta(ge=0.1, le=2.0)] = 1.0
     slow_client_s: Annotated[float, Meta(ge=0.1, le=60.0)] = 5.0
     max_stream_clients: Annotated[int, Meta(ge=1, le=10_000)] = 100
@@ -43,7 +43,7 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     trades_kept: Annotated[int, Meta(ge=10, le=10_000)] = 200
     chart_points: Annotated[int, Meta(ge=10, le=20_000)] = 1_200
     chart_interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 500
-    ingest_interval_ms: Annotated[int, Meta(ge=1, le=1_000)] = 40
+    ingest_interval_ms: Annotated[int, Meta(ge=1, le=1_000)] = 20
     publish_timeout_s: Annotated[float, Meta(ge=0.1, le=30.0)] = 2.0
     query_timeout_s: Annotated[float, Meta(ge=0.1, le=30.0)] = 5.0
     concurrent_queries: Annotated[int, Meta(ge=1, le=8)] = 2

@@ -68,7 +68,7 @@ def _add_market_parts(parts: Parts, state: ViewState) -> None:
 
     parts.add(
         Part("instruments", lambda _look: state.instruments_revision, instruments),
-        Part("prices", lambda _look: state.prices_revision, prices),
+        Part("prices", lambda _look: state.revisions.prices, prices),
         Part("book", book_revision, book, ("instrument_id", "depth")),
         Part("trades", lambda look: one.trades.revision if (one := market(look)) else 0, trades, ("instrument_id",)),
         Part("chart", lambda look: one.points.revision if (one := market(look)) else 0, chart, ("instrument_id",)),

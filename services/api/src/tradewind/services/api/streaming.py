@@ -1,30 +1,32 @@
-"""The stream at ``/api/v1/stream``: a snapshot first, then ordered deltas of what changed, a few times a second.
+"""The stream at ``/api/v1/stream``: a snapshot first, then ordered deltas of what changed, many times a second.
 
 Server to client: ``{"type": "snapshot" | "delta", "seq": n, "ts": ns, "data": {…}}``; ``seq`` rises by one with each
 message of a connection, and a delta without data says that the stream is alive. Client to server:
-``{"type": "view", "instrument_id": …, "depth": …}`` chooses whose book, prints and chart are sent, and
-``{"type": "resync"}`` asks for a snapshot again, as after a gap in ``seq``; both are answered by a snapshot.
+``{"type": "view", "parts": […], "instrument_id": …, "depth": …, "interval": …, "strategy_id": …}`` chooses what is
+sent, and ``{"type": "resync"}`` asks for a snapshot again, as after a gap in ``seq``; both are answered by a snapshot.
 
 A client costs the platform nothing it can make grow: it has no queue, only the revision that it has seen. While it does
 not read, nothing is made for it; when one message does not get through within a bound, it is dropped.
 """
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tradewind.model.identifiers import InstrumentId
 from tradewind.services.api.composing import Composer, Frame
+from tradewind.services.api.parts import Look, Parts
 from tradewind.services.api.settings import ApiSettings
 from tradewind.services.api.state import ViewState
 from tradewind.services.api.views import StreamView
 
 MAX_DEPTH: Final = 100
-DEFAULT_DEPTH: Final = 20
+MAX_PARTS: Final = 40
 MAX_CLIENT_MESSAGE_BYTES: Final = 2_048
 
 GOING_AWAY: Final = 1001
@@ -36,16 +38,20 @@ Abort = Callable[[WebSocket], None]
 
 
 class ViewRequest(msgspec.Struct, frozen=True, tag="view", forbid_unknown_fields=True):
-    """Show this instrument, so many levels deep."""
+    """Show these parts, of this instrument so many levels deep; what is not named stays as it was."""
 
-    instrument_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    depth: Annotated[int, msgspec.Meta(ge=1, le=MAX_DEPTH)] = DEFAULT_DEPTH
+    parts: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MAX_PARTS)] | None = None
+    instrument_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
+    depth: Annotated[int, msgspec.Meta(ge=1, le=MAX_DEPTH)] | None = None
+    interval: Literal["1s", "1m", "5m", "15m", "1h", "1d"] | None = None
+    strategy_id: Annotated[str, msgspec.Meta(max_length=24)] | None = None
 
 
 class ResyncRequest(msgspec.Struct, frozen=True, tag="resync", forbid_unknown_fields=True):
     """Send everything again."""
 
 
+_CHOICES: Final = ("parts", "instrument_id", "depth", "interval", "strategy_id")
 _requests: Final = msgspec.json.Decoder(ViewRequest | ResyncRequest)
 
 
@@ -100,7 +106,7 @@ class StreamHub:
             self.counters["refused"] += 1
             await socket.close(TRY_AGAIN_LATER, "too many open pages; close one and try again")
             return
-        client = StreamClient(socket, self._settings)
+        client = StreamClient(socket, self._settings, self._composer.parts)
         self._clients.add(client)
         self.counters["clients"] = len(self._clients)
         try:
@@ -144,14 +150,12 @@ class StreamHub:
 
     def _next_frame(self, client: "StreamClient") -> tuple[str, Frame | None]:
         first = next(iter(self._state.markets), None)
-        if not client.wants_snapshot and (client.instrument_id or first is None):
-            return "delta", self._composer.frame(client.instrument_id, client.depth, client.seen)
+        if not client.wants_snapshot and (client.look.instrument_id or first is None):
+            return "delta", self._composer.frame(client.look, client.seen)
         client.wants_snapshot = False
-        client.instrument_id = client.instrument_id or first
-        return "snapshot", self._composer.frame(client.instrument_id, client.depth) or (
-            self._state.revisions.now,
-            b"{}",
-        )
+        if not client.look.instrument_id:
+            client.look = dataclasses.replace(client.look, instrument_id=first)
+        return "snapshot", self._composer.frame(client.look) or (self._state.revisions.now, b"{}")
 
     async def _send(self, client: "StreamClient", kind: str, frame: Frame | None) -> None:
         seen, data = frame or (client.seen, b"{}")
@@ -177,10 +181,10 @@ class StreamHub:
 class StreamClient:
     """One connection: what it looks at and what it has seen."""
 
-    def __init__(self, socket: WebSocket, settings: ApiSettings) -> None:
+    def __init__(self, socket: WebSocket, settings: ApiSettings, parts: Parts) -> None:
         self.socket = socket
-        self.instrument_id = _asked_instrument(socket)
-        self.depth = DEFAULT_DEPTH
+        self._parts = parts
+        self.look = Look(instrument_id=_asked_instrument(socket))
         self.wants_snapshot = True
         self.seen = 0
         self._sequence = 0
@@ -210,8 +214,16 @@ class StreamClient:
             except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
                 raise ClientEnded(POLICY_VIOLATION, f"not understood: {error}") from error
             if isinstance(request, ViewRequest):
-                self.instrument_id, self.depth = InstrumentId(request.instrument_id), request.depth
+                self.look = self._chosen(request)
             self.wants_snapshot = True
+
+    def _chosen(self, request: ViewRequest) -> Look:
+        known = self._parts
+        unknown = [name for name in request.parts or () if name not in known]
+        if unknown:
+            raise ClientEnded(POLICY_VIOLATION, f"there is no part {unknown[0][:24]!r}; there are {len(known.names())}")
+        chosen = {name: value for name in _CHOICES if (value := getattr(request, name)) is not None}
+        return dataclasses.replace(self.look, **chosen)
 
     def _spend_allowance(self) -> None:
         now = time.monotonic()

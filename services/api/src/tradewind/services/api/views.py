@@ -4,7 +4,7 @@ Prices, sizes and money are decimal strings in the instrument's own units, never
 nanoseconds since the epoch, UTC, as strings, because a JavaScript number cannot hold them.
 """
 
-from typing import Any, NotRequired
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -74,6 +74,28 @@ class TradeView(TypedDict):
     size: str
     side: str
     ts_event: str
+
+
+class BarView(TypedDict):
+    """Prints of one interval, which begins at ``ts``."""
+
+    ts: str
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    trades: int
+
+
+class BarPage(TypedDict):
+    """Bars, oldest first; ``next_cursor`` is the ``before`` of the page of older ones. ``source``: ``memory`` while the
+    store is away, then only what this process has seen."""
+
+    interval: str
+    bars: list[BarView]
+    next_cursor: str | None
+    source: Literal["store", "memory"]
 
 
 class OrderView(TypedDict):
