@@ -1,8 +1,21 @@
-/** Risk. */
+/** Risk: how near each limit is, what each scope may do, and the kill switch. */
 
 import type { ReactElement } from "react";
-import { EmptyState } from "../../shown/notes";
+import { useParts } from "../../live/live";
+import { KillPanel } from "./KillPanel";
+import { LimitsPanel } from "./LimitsPanel";
+import "./risk.css";
+import { StatesPanel } from "./StatesPanel";
 
 export default function RiskView(): ReactElement {
-  return <EmptyState title="Risk">Not here yet.</EmptyState>;
+  useParts("limits", "positions", "balances");
+  return (
+    <div className="risk">
+      <div className="risk-states">
+        <StatesPanel />
+        <KillPanel />
+      </div>
+      <LimitsPanel />
+    </div>
+  );
 }
