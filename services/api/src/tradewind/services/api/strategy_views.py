@@ -59,6 +59,7 @@ class LogLineView(TypedDict):
     """One line of a strategy's log. ``left_out``: lines before it that were too many to tell."""
 
     number: str
+    strategy_id: str
     ts: str
     level: str
     text: str
@@ -177,6 +178,7 @@ def _line_view(number: int, line: StrategyLogged) -> LogLineView:
         fields = {}
     return LogLineView(
         number=str(number),
+        strategy_id=line.strategy_id,
         ts=str(line.ts_event),
         level=line.level,
         text=line.text,
