@@ -166,6 +166,15 @@ describe("the stream", () => {
     expect(link.state).toBe("refused");
   });
 
+  it("goes on without a part that an older platform does not have", async () => {
+    stream.show({ parts: ["orders", "alerts"] });
+    last().accept();
+    last().end(1008, "there is no part 'alerts'; there are 15");
+    await vi.advanceTimersByTimeAsync(1_000);
+    last().accept();
+    expect(last().sent[0]?.["parts"]).toEqual(["orders"]);
+  });
+
   it("does nothing more once stopped", async () => {
     last().accept();
     stream.stop();

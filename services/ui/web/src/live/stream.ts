@@ -13,6 +13,8 @@ const WATCH_MS = 500;
 /** Our session ended; 4403: it never may look. */
 const SESSION_ENDED = 4_401;
 const NEVER_ALLOWED = 4_403;
+const POLICY_VIOLATION = 1_008;
+const NO_SUCH_PART = /there is no part '([a-z_]+)'/;
 
 /** What the page shows. Without an instrument the server chooses one. */
 export interface View {
@@ -60,6 +62,8 @@ export class Stream {
   /** Deltas of what was looked at before must not be taken for what is looked at now. */
   private awaitsSnapshot = true;
   private wasOpen = false;
+  /** What an older platform does not have: the rest of the page goes on without it. */
+  private readonly missing = new Set<string>();
   /** When this connection was begun or said something. */
   private aliveAt = 0;
   private timer: ReturnType<typeof setTimeout> | null = null;
@@ -132,7 +136,8 @@ export class Stream {
 
   private sendView(): void {
     this.awaitsSnapshot = true;
-    this.send({ type: "view", ...this.view });
+    const parts = this.view?.parts.filter((name) => !this.missing.has(name));
+    this.send({ type: "view", ...this.view, parts });
   }
 
   private send(message: object): void {
@@ -145,7 +150,9 @@ export class Stream {
       this.say("refused", reason || "you may not look at live data");
       return;
     }
-    this.say("reconnecting", reason);
+    const missing = code === POLICY_VIOLATION ? NO_SUCH_PART.exec(reason)?.[1] : undefined;
+    if (missing) this.missing.add(missing);
+    this.say("reconnecting", missing ? "" : reason);
     // A handshake that is refused looks like a network failure to a page, so the session is asked then, too.
     if (code === SESSION_ENDED || !this.wasOpen) {
       void this.owner.renew().then((isWorthIt) => {

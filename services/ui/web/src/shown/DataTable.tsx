@@ -101,9 +101,22 @@ function definition<T>(column: Column<T>): ColumnDef<T> {
     accessorFn: column.value,
     enableSorting: !column.isFixed,
     sortUndefined: "last",
-    sortingFn: "alphanumeric",
+    sortingFn: (a, b, id) => order(a.getValue(id), b.getValue(id)),
     sortDescFirst: column.align === "number",
   };
+}
+
+/** Numbers by size, what is no number below them; text as people sort it. */
+export function order(a: unknown, b: unknown): number {
+  if (typeof a === "number" && typeof b === "number") {
+    if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(b)) - Number(Number.isNaN(a));
+    return a - b;
+  }
+  return text(a).localeCompare(text(b), undefined, { numeric: true });
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? String(value) : "";
 }
 
 function classOf<T>(column: Column<T> | undefined): string {

@@ -94,7 +94,7 @@ export class CandleChart {
         background: { color: tints.panel },
         textColor: tints.soft,
         fontFamily: getComputedStyle(document.body).fontFamily,
-        fontSize: 11,
+        fontSize: Math.round(Number.parseFloat(getComputedStyle(document.body).fontSize) * 0.85),
       },
       grid: { vertLines: { color: faint(tints.line, 0.6) }, horzLines: { color: faint(tints.line, 0.6) } },
       rightPriceScale: { borderColor: tints.line },

@@ -63,7 +63,7 @@ export class EquityChart {
         background: { color: tints.panel },
         textColor: tints.soft,
         fontFamily: getComputedStyle(document.body).fontFamily,
-        fontSize: 11,
+        fontSize: Math.round(Number.parseFloat(getComputedStyle(document.body).fontSize) * 0.85),
         panes: { separatorColor: tints.line, separatorHoverColor: tints.edge },
       },
       grid: { vertLines: { color: faint(tints.line, 0.6) }, horzLines: { color: faint(tints.line, 0.6) } },
