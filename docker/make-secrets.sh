@@ -17,5 +17,6 @@ printf 'default_user = tradewind\ndefault_pass = %s\n' "$rabbitmq" >rabbitmq.con
 password >grafana_password
 printf '%s\n' demo-key >venue_api_key
 password >venue_api_secret
+printf 'operator:admin:%s\n' "$(password)" >api_operator_tokens # of operators' scripts: docs/operating/security.md
 chmod 0444 -- *
 echo "made; use it with TRADEWIND_SECRETS=$(pwd)"

@@ -45,6 +45,8 @@ ACCOUNT: Final = AccountId("BINANCE-main")
 BTC: Final = InstrumentId("BTCUSDT.BINANCE")
 KEY, SECRET = "test-key", "test-secret"
 PATIENCE_S: Final = 45.0
+PEOPLE: Final = ("anna", "rita")
+"""Who may command the api service by a token: two, because nobody releases an own kill switch."""
 VISIBILITY_S: Final = 0.6
 EXECUTION: Final = ExecutionSettings(
     max_price_age_s=None,
@@ -61,6 +63,11 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not await condition():
             await asyncio.sleep(0.02)
+
+
+def token_of(name: str) -> str:
+    """The api token of somebody of PEOPLE."""
+    return f"{name}-0123456789abcdef0123456789abcdef"
 
 
 class Fate:
@@ -230,7 +237,8 @@ class Desk:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        self.api = Part(api.SERVICE, ApiSettings(port=port), self)
+        tokens = " ".join(f"{name}:admin:{token_of(name)}" for name in PEOPLE)
+        self.api = Part(api.SERVICE, ApiSettings(port=port, operator_tokens=tokens), self)
         await self.api.start()
         await until(self.api.ready)
         return f"http://127.0.0.1:{port}"

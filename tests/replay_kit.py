@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -15,6 +16,9 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 DATA: Final = Path(os.environ.get("TRADEWIND_TEST_DATA", ROOT.parent / "shared" / "data"))
 CAPTURE: Final = DATA / "binance-spot" / "btcusdt_20240808.gz"
 COMMAND: Final = (sys.executable, "-m", "tradewind.runtime")
+
+OPERATOR_TOKEN: Final = "operator-0123456789abcdef0123456789abcdef"
+"""Of the platforms that these tests start; they and the commands that ask them know it."""
 
 needs_capture = pytest.mark.skipif(
     not CAPTURE.exists() and not os.environ.get("TRADEWIND_TEST_REQUIRE"),
@@ -25,7 +29,15 @@ needs_capture = pytest.mark.skipif(
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """A clean environment, so that the tester's own settings change nothing; data under ``folder``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRADEWIND_")}
-    return kept | {"TRADEWIND_DATA_DIR": str(folder / "data"), **more}
+    known = {"TRADEWIND_API_OPERATOR_TOKENS": f"operator:admin:{OPERATOR_TOKEN}", "TRADEWIND_API_TOKEN": OPERATOR_TOKEN}
+    return kept | known | {"TRADEWIND_DATA_DIR": str(folder / "data"), **more}
+
+
+def ask_api(port: int, path: str) -> Any:
+    """An answer of the api service that one of these platforms runs."""
+    headers = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+    with urlopen(Request(f"http://127.0.0.1:{port}/api/v1{path}", headers=headers), timeout=5) as answer:
+        return json.loads(answer.read())
 
 
 def run_demo(

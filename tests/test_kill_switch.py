@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kill_switch_kit import PATIENCE_S, Desk, desk_of, until
+from kill_switch_kit import PATIENCE_S, Desk, desk_of, token_of, until
 
 from tradewind.model.enums import KillStage, OrderSide, TradingState
 from tradewind.model.order_status import OrderStatus
@@ -372,12 +372,13 @@ async def test_it_survives_the_restart_of_everything(desk: Desk) -> None:
     assert (kept.kill_id, kept.stage) == (flat.kill_id, K.FLAT)
 
 
-async def test_the_command_line_shows_the_stages_and_releases(desk: Desk) -> None:
+async def test_the_command_line_shows_the_stages_and_releases(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADEWIND_API_TOKEN", token_of("anna"))
     url = await desk.start_api()
     await desk.hold("alpha", BUY, "0.2")
     lines: list[str] = []
     killing = Killing(url, lines.append)
-    engaged = partial(killing.engage, "firm", flatten=True, why="odd fills", actor="anna", wait_s=PATIENCE_S)
+    engaged = partial(killing.engage, "firm", flatten=True, why="odd fills", wait_s=PATIENCE_S)
     assert await asyncio.to_thread(engaged) == 0
     text = "\n".join(lines)
     for word in ("ENGAGED", "CANCELING", "FLATTENING: closing alpha BTCUSDT.BINANCE", "VERIFYING", "FLAT", "proven by"):
@@ -388,9 +389,14 @@ async def test_the_command_line_shows_the_stages_and_releases(desk: Desk) -> Non
         await asyncio.to_thread(
             PlatformApi(url).post,
             "/trading-state",
-            {"scope": "firm", "state": "ACTIVE", "why": "over", "actor": "anna"},
+            {"scope": "firm", "state": "ACTIVE", "why": "over"},
         )
-    release = partial(killing.release, "firm", state="ACTIVE", force=False, why="cause found", actor="anna")
+    release = partial(killing.release, "firm", state="ACTIVE", force=False, why="cause found")
+    with pytest.raises(Refused, match="another person"):
+        await asyncio.to_thread(release)
+    monkeypatch.setenv("TRADEWIND_API_TOKEN", token_of("rita"))
+    killing = Killing(url, lines.append)
+    release = partial(killing.release, "firm", state="ACTIVE", force=False, why="cause found")
     assert await asyncio.to_thread(release) == 0
     assert await asyncio.to_thread(killing.status) == 0
     assert "released" in lines[-1]
@@ -398,16 +404,20 @@ async def test_the_command_line_shows_the_stages_and_releases(desk: Desk) -> Non
         await asyncio.to_thread(release)
 
 
-async def test_the_command_line_refuses_to_release_what_is_not_flat(desk: Desk) -> None:
+async def test_the_command_line_refuses_to_release_what_is_not_flat(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADEWIND_API_TOKEN", token_of("anna"))
     url = await desk.start_api()
     await desk.rest_order("alpha-1-1")
     await desk.lies({"lie": "error_before", "endpoints": ["open_orders", "cancel_order"], "status": 503})
     lines: list[str] = []
     killing = Killing(url, lines.append)
-    engaged = partial(killing.engage, "firm", flatten=False, why="odd fills", actor="", wait_s=1.0)
+    engaged = partial(killing.engage, "firm", flatten=False, why="odd fills", wait_s=1.0)
     assert await asyncio.to_thread(engaged) == 1
     assert "Not FLAT yet" in lines[-1]
-    release = partial(killing.release, "firm", state="REDUCING", why="cause found", actor="anna")
+    monkeypatch.setenv("TRADEWIND_API_TOKEN", token_of("rita"))
+    release = partial(Killing(url, lines.append).release, "firm", state="REDUCING", why="cause found")
     with pytest.raises(Refused, match="not FLAT"):
         await asyncio.to_thread(partial(release, force=False))
     assert await asyncio.to_thread(partial(release, force=True)) == 0

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import psutil  # type: ignore[import-untyped]
 import pytest
-from replay_kit import COMMAND, environment, free_port
+from replay_kit import COMMAND, ask_api, environment, free_port
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -25,11 +24,10 @@ class Platform:
     def __init__(self, folder: Path, process: "subprocess.Popen[str]", port: int) -> None:
         self.folder = folder
         self.process = process
-        self._base = f"http://127.0.0.1:{port}/api/v1"
+        self._port = port
 
     def get(self, path: str) -> Any:
-        with urlopen(self._base + path, timeout=5) as answer:
-            return json.loads(answer.read())
+        return ask_api(self._port, path)
 
     def fills(self) -> int:
         return len(self.get("/fills?limit=200")["fills"])

@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 import pytest
 import redis
-from replay_kit import COMMAND, environment, free_port
+from replay_kit import COMMAND, ask_api, environment, free_port
 
 from tradewind.store.last_values import LastValues
 from tradewind.store.presence import Presence, PresenceSeen
@@ -69,8 +69,7 @@ class Run:
             return found
 
     def fills(self) -> int:
-        with urlopen(f"http://127.0.0.1:{self.api_port}/api/v1/fills?limit=200", timeout=5) as answer:
-            return len(json.loads(answer.read())["fills"])
+        return len(ask_api(self.api_port, "/fills?limit=200")["fills"])
 
     def flush(self) -> None:
         with redis.Redis.from_url(self.url, socket_timeout=10) as client:

@@ -122,7 +122,10 @@ class Platform:
     def api(self, path: str, body: Mapping[str, str] | None = None) -> Any:
         """An answer of the api, as JSON."""
         data = None if body is None else json.dumps(body).encode()
-        request = Request(f"{self.page}/api/v1{path}", data=data, headers={"Content-Type": "application/json"})
+        # The script's own secrets have one: operator:admin:TOKEN.
+        token = (self.secrets / "api_operator_tokens").read_text().strip().rpartition(":")[2]
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        request = Request(f"{self.page}/api/v1{path}", data=data, headers=headers)
         with urlopen(request, timeout=5) as answer:
             return json.loads(answer.read())
 

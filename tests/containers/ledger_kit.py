@@ -39,13 +39,13 @@ def venue_says(platform: Platform) -> dict[str, Any]:
 
 def halt(platform: Platform) -> None:
     """Stop all trading and wait until nothing is open, here and there."""
-    platform.api("/trading-state", {"scope": "firm", "state": "HALTED", "why": "test", "actor": "test"})
+    platform.api("/trading-state", {"scope": "firm", "state": "HALTED", "why": "test"})
     until(lambda: not platform.sql(_UNFINISHED) and not venue_says(platform)["open"], "nothing is open")
 
 
 def resume(platform: Platform) -> None:
     """Trade again."""
-    platform.api("/trading-state", {"scope": "firm", "state": "ACTIVE", "why": "test", "actor": "test"})
+    platform.api("/trading-state", {"scope": "firm", "state": "ACTIVE", "why": "test"})
 
 
 def check_ledger(platform: Platform) -> None:

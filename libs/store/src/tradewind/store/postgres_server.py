@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import psutil  # type: ignore[import-untyped]
 
-from tradewind.store.data_dir import EmbeddedServerError, folder_error, make_folder
+from tradewind.store.data_dir import EmbeddedServerError, folder_error, make_folder, socket_folder
 from tradewind.store.server_process import ServerProcess, processes_in, stop_orphan, wait_gone
 
 SETTINGS: Final[Mapping[str, str]] = {
@@ -82,6 +82,13 @@ class PostgresServer:
     def running(self) -> bool:
         """The server was started and has not ended."""
         return self._process is not None and self._process.running
+
+    @property
+    def answers(self) -> bool:
+        """Somebody, this object or another process, runs it."""
+        lines = self._pid_file()
+        pid = int(lines[0]) if lines and lines[0].isdigit() else -1
+        return psutil.pid_exists(pid) and self._is_ready(pid)
 
     def start(self) -> None:
         """Make the database if there is none, stop what an earlier owner left, start, and wait until it answers.
@@ -203,6 +210,14 @@ class PostgresServer:
                 stop_orphan(process, _STOP_ORPHAN)
         if left and not wait_gone(self._data, _NAMES, _PREDECESSOR_TIMEOUT_S):
             raise EmbeddedServerError(f"an earlier PostgreSQL still works in {self._data}; stop process {pid}")
+
+
+def dsn_of_running(data_dir: Path) -> str | None:
+    """How to connect to the embedded server of a data folder that somebody runs; None when nobody does."""
+    if not data_dir.is_dir():
+        return None
+    server = PostgresServer(data_dir / "postgres", socket_folder(data_dir))
+    return server.dsn if server.answers else None
 
 
 def postgres_binaries() -> Path:
