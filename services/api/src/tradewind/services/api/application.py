@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tradewind.services.api import (
+    routes_alerts,
     routes_auth,
     routes_commands,
     routes_kill,
@@ -57,6 +58,7 @@ def build_application(access: Access, version: str) -> FastAPI:
         routes_auth,
         routes_people,
         routes_strategies,
+        routes_alerts,
     ):
         api.include_router(routes.router)
     api.add_api_websocket_route("/stream", _stream)
