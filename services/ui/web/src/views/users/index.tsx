@@ -1,8 +1,19 @@
-/** Users. */
+/** Users: oneself, the others, and what everybody has done. */
 
 import type { ReactElement } from "react";
-import { EmptyState } from "../../shown/notes";
+import { AuditPanel } from "./AuditPanel";
+import { OwnPanel } from "./OwnPanel";
+import { PeoplePanel } from "./PeoplePanel";
+import "./users.css";
 
 export default function UsersView(): ReactElement {
-  return <EmptyState title="Users">Not here yet.</EmptyState>;
+  return (
+    <div className="users">
+      <div className="users-side">
+        <OwnPanel />
+        <PeoplePanel />
+      </div>
+      <AuditPanel />
+    </div>
+  );
 }
