@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from alerts_kit import Hook
+from alerts_kit import Hook, MailServer
 
 pytestmark = pytest.mark.timeout(240)
 COMMAND = (sys.executable, "-m", "tradewind.runtime")
@@ -94,3 +94,53 @@ async def test_the_venue_dies_and_comes_back_with_a_restart_in_between(tmp_path:
         assert {subject for _, subject in hook.of("BookOutOfSync")} == {"BINANCE"}
         deliveries = [one["X-Tradewind-Delivery"] for one in hook.headers]
         assert len(deliveries) == len(set(deliveries))
+
+
+async def command(env: dict[str, str], *words: str) -> tuple[int, str]:
+    """A command of a person: exit status and what it says."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRADEWIND_")}
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, *words, env=kept | env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), WAIT_S)
+    assert process.returncode is not None
+    return process.returncode, said.decode()
+
+
+async def test_a_person_tries_the_channels_and_takes_an_alert_on(tmp_path: pathlib.Path) -> None:
+    api_port, token = free_port(), "rita-0123456789abcdef0123456789abcdef"
+    person = {"TRADEWIND_API_URL": f"http://127.0.0.1:{api_port}", "TRADEWIND_API_TOKEN": token}
+    async with Hook().running() as hook, MailServer().running() as mail:
+        platform = {
+            "TRADEWIND_DATA_DIR": str(tmp_path / "platform"),
+            "TRADEWIND_API_PORT": str(api_port),
+            "TRADEWIND_API_OPERATOR_TOKENS": f"rita:risk:{token}",
+            "TRADEWIND_ALERTS_WEBHOOK_URL": hook.url,
+            "TRADEWIND_ALERTS_SMTP_HOST": "127.0.0.1",
+            "TRADEWIND_ALERTS_SMTP_PORT": str(mail.port),
+            "TRADEWIND_ALERTS_SMTP_SECURITY": "none",
+            "TRADEWIND_ALERTS_EMAIL_FROM": "alerts@desk.example",
+            "TRADEWIND_ALERTS_EMAIL_TO": "anna@desk.example",
+            "TRADEWIND_ALERTS_GROUP_S": "0",
+        }
+        async with running("up", "api", "alerts", "risk", env=platform):
+            async with asyncio.timeout(WAIT_S):
+                while (await command(person, "alerts", "list"))[0] != 0:
+                    await asyncio.sleep(0.5)
+            status, said = await command(person, "alerts", "test")
+            assert (status, len(hook.bodies), len(mail.messages)) == (0, 1, 1), said
+            assert "This is a test" in mail.texts()[0]
+            status, said = await command(
+                person, "kill", "engage", "firm", "--why", "drill of alerts", "--yes", "--wait", "0"
+            )
+            assert status == 0, said
+            async with asyncio.timeout(WAIT_S):
+                while not hook.of("KillSwitchEngaged"):
+                    await asyncio.sleep(0.1)
+            status, said = await command(person, "alerts", "list")
+            assert status == 1
+            number = next(line.split()[0] for line in said.splitlines() if "KillSwitchEngaged" in line)
+            status, said = await command(person, "alerts", "ack", number, "--why", "it is a drill")
+            assert status == 0, said
+            status, said = await command(person, "alerts", "list")
+            assert "ACKNOWLEDGED by rita" in said
