@@ -8,11 +8,15 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
-from api_platform import ACCOUNT, BTCUSDT, RunningApi, bearer
+import typer
+from api_platform import ACCOUNT, BTCUSDT, RunningApi, bearer, token_of
+from typer.testing import CliRunner
 
 from tradewind.model.identifiers import StrategyId
+from tradewind.runtime.commands import strategies
 from tradewind.runtime.logging import get_logger
 from tradewind.runtime.metrics import Metrics, ProcessMetrics
+from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.service import ServiceContext, ServiceKind
 from tradewind.runtime.settings import PlatformSettings
 from tradewind.store.last_values import LastValues
@@ -242,3 +246,41 @@ async def _part(socket: Any, name: str) -> Any:
             data = (await socket.receive_json()).get("data", {})
             if data.get(name):
                 return data[name]
+
+
+async def command(api: RunningApi, *words: str, who: str = "tom") -> tuple[int, str]:
+    """``tradewind strategies`` as a person uses it; refusals are its output too."""
+    app = typer.Typer()
+    strategies.register(app)
+    environ = {"TRADEWIND_API_URL": api.origin, "TRADEWIND_API_TOKEN": token_of(who)}
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["strategies", *words], env=environ)
+    refusal = str(result.exception) if isinstance(result.exception, StartRefused) else ""
+    assert refusal or result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output + refusal
+
+
+async def test_the_command_line_stops_changes_and_starts(stored_api: RunningApi) -> None:
+    api = stored_api
+    async with hosted(api):
+        await in_state(api, "RUNNING")
+        code, output = await command(api, "list")
+        assert (code, "looker" in output, "RUNNING" in output) == (0, True, True)
+        code, output = await command(api, "stop", NAME, "--why", "drill", "--yes")
+        assert (code, "STOPPED, settings of version 0: stopped by tom: drill" in output) == (0, True)
+        code, output = await command(api, "set", NAME, "pause_s=2.5", "size=0.25", "--policy", "hold", "--why", "calm")
+        assert (code, "settings of version 2" in output) == (0, True), output
+        code, output = await command(api, "set", NAME)
+        assert (code, "  pause_s=2.5  s Pause" in output, "policy hold" in output) == (0, True, True)
+        code, output = await command(api, "start", NAME, "--why", "go on")
+        assert (code, "RUNNING" in output) == (0, True)
+        for words, refusal in (
+            (("set", NAME, "pause_s=0", "--why", "bad"), "pause_s: it takes a number, more than 0"),
+            (("set", NAME, "pause_s", "--why", "bad"), "is no NAME=VALUE"),
+            (("set", NAME, "symbols=NONE", "--restart", "--why", "bad"), "not taken: symbols: NONE is not among"),
+            (("start", "nobody", "--why", "bad"), "no host has told of a strategy nobody"),
+            (("stop", NAME, "--why", "x", "--yes"), "why"),
+        ):
+            code, output = await command(api, *words)
+            assert (code, refusal in output) == (1, True), output
+        assert "may not do this" in (await command(api, "stop", NAME, "--why", "drill", "--yes", who="vera"))[1]
+        await in_state(api, "RUNNING", version=2)

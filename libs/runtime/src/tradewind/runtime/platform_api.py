@@ -61,6 +61,14 @@ class PlatformApi:
         """
         self._ask(path, msgspec.json.encode(body))
 
+    def put(self, path: str, body: dict[str, Any]) -> None:
+        """Replace what is there; returns when the platform has taken it.
+
+        Raises:
+            NoAnswer, Refused: as ``post``.
+        """
+        self._ask(path, msgspec.json.encode(body), "PUT")
+
     def delete(self, path: str) -> None:
         """Take something away.
 
