@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tradewind.bus.memory import MemoryBus
+from tradewind.bus.interface import Bus
 from tradewind.runtime.service import ServiceContext
 from tradewind.runtime.settings import PlatformSettings
 from tradewind.runtime.testing import running as running_service
@@ -224,7 +224,7 @@ def quick(**changes: Any) -> Settings:
 class Deployment:
     """A database, a Redis, a bus; copies of the service; and processes that tell of themselves."""
 
-    def __init__(self, database: Database, redis_url: str, bus: MemoryBus) -> None:
+    def __init__(self, database: Database, redis_url: str, bus: Bus) -> None:
         self.database = database
         self.redis_url = redis_url
         self.bus = bus
