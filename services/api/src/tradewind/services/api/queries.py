@@ -18,6 +18,7 @@ from tradewind.model.instruments import Instrument
 from tradewind.model.order_status import CLOSED
 from tradewind.model.orders import Order
 from tradewind.model.positions import Position
+from tradewind.services.api.listing import Conditions, Filters
 from tradewind.services.api.order_views import SeenFill
 from tradewind.services.api.settings import ApiSettings
 from tradewind.store.database import Database, DatabaseUnavailable
@@ -32,12 +33,7 @@ from tradewind.wire.encoding import decode
 from tradewind.wire.events import OrderEvent
 
 _CLOSED: Final = [status.value for status in CLOSED]
-_ORDERS: Final = """
-SELECT * FROM orders
-WHERE account_id = $1 AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR strategy_id = $3)
-  AND ($4::bigint IS NULL OR (ts_init <= $4 AND (ts_init < $4 OR client_order_id > $5)))
-ORDER BY ts_init DESC, client_order_id LIMIT $6
-"""
+_ORDERS: Final = "SELECT * FROM orders WHERE {} ORDER BY ts_init DESC, client_order_id LIMIT {}"
 _UNFINISHED: Final = """
 SELECT * FROM orders WHERE account_id = $1 AND (status <> ALL($2) OR outcome = 'UNKNOWN')
 ORDER BY ts_init DESC LIMIT $3
@@ -45,16 +41,14 @@ ORDER BY ts_init DESC LIMIT $3
 _FILLS: Final = """
 SELECT account_id, trade_id, client_order_id, venue_order_id, strategy_id, instrument_id, side, price, size, fee,
        fee_currency, liquidity_side, ts_event, ts_event AS ts_init
-FROM fills
-WHERE account_id = $1 AND ($2::text IS NULL OR strategy_id = $2)
-  AND ($3::bigint IS NULL OR (ts_event <= $3 AND (ts_event < $3 OR trade_id > $4)))
-ORDER BY ts_event DESC, trade_id LIMIT $5
+FROM fills WHERE {} ORDER BY ts_event DESC, trade_id LIMIT {}
 """
 _EVENTS: Final = """
 SELECT type, version, payload FROM order_stories
 WHERE account_id = $1 AND client_order_id = $2 ORDER BY sequence LIMIT $3
 """
 MAX_EVENTS: Final = 1_000
+ANY: Final = Filters()
 
 Cursor = tuple[int, str]
 """Time in ns and id of the last row of a page; the next page begins after it."""
@@ -94,13 +88,11 @@ class StoreQueries:
         self._timeout_s = settings.query_timeout_s
         self._turns = asyncio.Semaphore(settings.concurrent_queries)
 
-    async def orders(
-        self, *, status: str | None = None, strategy_id: str | None = None, after: Cursor | None = None, limit: int
-    ) -> list[Order]:
+    async def orders(self, filters: Filters = ANY, *, after: Cursor | None = None, limit: int) -> list[Order]:
         """Orders, newest first."""
-        after_ns, after_id = after or (None, "")
-        rows = await self._fetch(_ORDERS, status, strategy_id, after_ns, after_id, limit)
-        return [order_from_row(row) for row in rows]
+        conditions = filters.conditions("ts_init", ("venue_order_id", "correlation_id"))
+        filters.add_status(conditions)
+        return [order_from_row(row) for row in await self._page(_ORDERS, conditions, "ts_init", after, limit)]
 
     async def unfinished_orders(self, limit: int) -> list[Order]:
         """Orders without a known end, newest first."""
@@ -117,10 +109,10 @@ class StoreQueries:
         messages = [decode(row["type"], row["version"], row["payload"]) for row in rows]
         return [message for message in messages if isinstance(message, OrderEvent)]
 
-    async def fills(self, *, strategy_id: str | None = None, after: Cursor | None = None, limit: int) -> list[SeenFill]:
+    async def fills(self, filters: Filters = ANY, *, after: Cursor | None = None, limit: int) -> list[SeenFill]:
         """Fills, newest first."""
-        after_ns, after_id = after or (None, "")
-        rows = await self._fetch(_FILLS, strategy_id, after_ns, after_id, limit)
+        conditions = filters.conditions("ts_event", ("venue_order_id", "trade_id"))
+        rows = await self._page(_FILLS, conditions, "ts_event", after, limit)
         return [msgspec.convert(dict(row), SeenFill) for row in rows]
 
     async def positions(self) -> list[Position]:
@@ -168,6 +160,16 @@ class StoreQueries:
         strategy = StrategyId(strategy_id) if strategy_id else None
         async with self._turn():
             return await EquityRepository(self._database).curve(self._account_id, strategy, limit=limit)
+
+    async def _page(
+        self, query: str, conditions: Conditions, time_column: str, after: Cursor | None, limit: int
+    ) -> list[Any]:
+        if after is not None:
+            id_column = "client_order_id" if time_column == "ts_init" else "trade_id"
+            at, name = after
+            conditions.add(f"({time_column} <= {{}} AND ({time_column} < {{}} OR {id_column} > {{}}))", at, at, name)
+        [bound] = conditions.places(limit)
+        return await self._fetch(query.format(conditions, bound), *conditions.parameters)
 
     async def _fetch(self, query: str, *arguments: Any) -> list[Any]:
         async with self._turn(), self._database.connection() as connection:

@@ -1,14 +1,18 @@
 """REST: orders, fills, positions, balances, equity. What memory does not have comes from the store."""
 
-from typing import Annotated, Final, Literal
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
 
 from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi.responses import StreamingResponse
 
 from tradewind.model.identifiers import ClientOrderId
 from tradewind.model.orders import Order
 from tradewind.services.api.access import Access, Accessed
 from tradewind.services.api.authorization import NOT_ALLOWED, ReadRight
-from tradewind.services.api.order_views import event_view, fill_view, order_view
+from tradewind.services.api.csv_export import Rows, csv_answer
+from tradewind.services.api.listing import OPEN, FillFilters, OrderFilters, StrategyFilter
+from tradewind.services.api.order_views import SeenFill, event_view, fill_view, order_view
 from tradewind.services.api.queries import Cursor, decode_cursor, encode_cursor
 from tradewind.services.api.state import stored_equity_point
 from tradewind.services.api.views import (
@@ -16,6 +20,7 @@ from tradewind.services.api.views import (
     EquityPointView,
     EquityView,
     FillPage,
+    FillView,
     OrderPage,
     OrderStoryView,
     OrderView,
@@ -26,49 +31,46 @@ from tradewind.services.api.views import (
 )
 
 router: Final = APIRouter(tags=["orders and accounts"], responses=NOT_ALLOWED)
-StatusName = Literal[
-    "INITIALIZED",
-    "DENIED",
-    "SUBMITTED",
-    "ACCEPTED",
-    "REJECTED",
-    "TRIGGERED",
-    "PENDING_UPDATE",
-    "PENDING_CANCEL",
-    "PARTIALLY_FILLED",
-    "FILLED",
-    "CANCELED",
-    "EXPIRED",
-]
-OPEN: Final = "open"
 OrderIdPath = Annotated[str, Path(pattern=r"^[\x21-\x7e]{1,64}$")]
-StrategyFilter = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9-]{1,24}$")]
+CSV_PAGE: Final = 500
 PageLimit = Annotated[int, Query(ge=1, le=500)]
 CursorText = Annotated[str | None, Query(max_length=256)]
 STORE_AWAY: Final[Responses] = {503: {"model": Problem, "description": "The database is away; live data goes on"}}
 
 
+ORDER_COLUMNS: Final = tuple(OrderView.__annotations__)
+FILL_COLUMNS: Final = tuple(FillView.__annotations__)
+
+
 @router.get("/orders", responses=STORE_AWAY)
 async def orders(
-    access: Accessed,
-    who: ReadRight,
-    status: Annotated[StatusName | Literal["open"] | None, Query()] = None,
-    strategy_id: StrategyFilter = None,
-    limit: PageLimit = 100,
-    cursor: CursorText = None,
+    access: Accessed, who: ReadRight, filters: OrderFilters, limit: PageLimit = 100, cursor: CursorText = None
 ) -> OrderPage:
     """Orders, newest first. ``status=open`` is answered from memory: those without a known end, without a cursor."""
-    if status == OPEN:
+    if filters.status == OPEN and filters.search is None:
         unfinished = sorted(access.state.ledger.open_orders(), key=lambda order: -order.ts_init)
-        chosen = [order for order in unfinished if strategy_id in (None, order.strategy_id)]
+        chosen = [order for order in unfinished if filters.takes(order)]
         return OrderPage(orders=_views(access, chosen[:limit]), next_cursor=None, source="memory")
-    found = await access.queries.orders(status=status, strategy_id=strategy_id, after=_after(cursor), limit=limit + 1)
+    found = await access.queries.orders(filters, after=_after(cursor), limit=limit + 1)
     last = found[limit - 1] if len(found) > limit else None
     return OrderPage(
         orders=_views(access, found[:limit]),
         next_cursor=encode_cursor((last.ts_init, last.client_order_id)) if last else None,
         source="store",
     )
+
+
+@router.get("/orders.csv", responses=STORE_AWAY, response_class=StreamingResponse)
+async def orders_csv(access: Accessed, who: ReadRight, filters: OrderFilters) -> StreamingResponse:
+    """The same list as CSV, from the store, at most 100,000 rows."""
+
+    async def pages() -> AsyncIterator[Rows]:
+        after: Cursor | None = None
+        while found := await access.queries.orders(filters, after=after, limit=CSV_PAGE):
+            yield _views(access, found)
+            after = (found[-1].ts_init, found[-1].client_order_id)
+
+    return await csv_answer("orders", ORDER_COLUMNS, pages())
 
 
 @router.get("/orders/{client_order_id}", responses={404: {"model": Problem}, **STORE_AWAY})
@@ -84,19 +86,42 @@ async def order(access: Accessed, who: ReadRight, client_order_id: OrderIdPath) 
 
 @router.get("/fills", responses=STORE_AWAY)
 async def fills(
-    access: Accessed,
-    who: ReadRight,
-    strategy_id: StrategyFilter = None,
-    limit: PageLimit = 100,
-    cursor: CursorText = None,
+    access: Accessed, who: ReadRight, filters: FillFilters, limit: PageLimit = 100, cursor: CursorText = None
 ) -> FillPage:
     """Executions of our orders, newest first."""
-    found = await access.queries.fills(strategy_id=strategy_id, after=_after(cursor), limit=limit + 1)
+    found = await access.queries.fills(filters, after=_after(cursor), limit=limit + 1)
     last = found[limit - 1] if len(found) > limit else None
     return FillPage(
-        fills=[fill_view(fill, access.state.instrument(fill.instrument_id)) for fill in found[:limit]],
+        fills=_fill_views(access, found[:limit]),
         next_cursor=encode_cursor((last.ts_event, last.trade_id)) if last else None,
     )
+
+
+@router.get("/fills.csv", responses=STORE_AWAY, response_class=StreamingResponse)
+async def fills_csv(access: Accessed, who: ReadRight, filters: FillFilters) -> StreamingResponse:
+    """The same list as CSV, at most 100,000 rows."""
+
+    async def pages() -> AsyncIterator[Rows]:
+        after: Cursor | None = None
+        while found := await access.queries.fills(filters, after=after, limit=CSV_PAGE):
+            yield _fill_views(access, found)
+            after = (found[-1].ts_event, found[-1].trade_id)
+
+    return await csv_answer("fills", FILL_COLUMNS, pages())
+
+
+@router.get("/positions.csv", response_class=StreamingResponse)
+async def positions_csv(access: Accessed, who: ReadRight) -> StreamingResponse:
+    """The positions as CSV."""
+    return await csv_answer("positions", tuple(PositionView.__annotations__), _one_page(access.state.position_views()))
+
+
+@router.get("/equity/curve.csv", responses=STORE_AWAY, response_class=StreamingResponse)
+async def equity_curve_csv(access: Accessed, who: ReadRight, strategy_id: StrategyFilter = None) -> StreamingResponse:
+    """The newest 5,000 points of the equity curves as CSV, oldest first."""
+    found = await access.queries.equity_curve(strategy_id, limit=5_000)
+    rows = [stored_equity_point(point) for point in found]
+    return await csv_answer("equity", tuple(EquityPointView.__annotations__), _one_page(rows))
 
 
 @router.get("/positions")
@@ -151,3 +176,11 @@ def _views(access: Access, found: list[Order]) -> list[OrderView]:
 
 def _after(cursor: str | None) -> Cursor | None:
     return decode_cursor(cursor) if cursor else None
+
+
+def _fill_views(access: Access, found: list[SeenFill]) -> list[FillView]:
+    return [fill_view(fill, access.state.instrument(fill.instrument_id)) for fill in found]
+
+
+async def _one_page(rows: Rows) -> AsyncIterator[Rows]:
+    yield rows
