@@ -74,6 +74,18 @@ def test_a_logout_elsewhere_ends_this_window_too(platform: UiPlatform, browser: 
         expect(page.get_by_text("Your session has ended")).to_be_visible()
 
 
+def test_an_access_that_ran_out_is_renewed_without_a_word(platform: UiPlatform, browser: Browser) -> None:
+    with visiting(platform, browser, "vera") as visit:
+        page = visit.open("/market")
+        expect(page.get_by_role("status").filter(has_text="Live")).to_be_visible()
+        visit.context.clear_cookies(name="tradewind_access")
+        with page.expect_response(lambda answer: answer.url.endswith("/auth/refresh") and answer.ok):
+            page.get_by_role("button", name="5m", exact=True).click()
+        expect(page.locator(".legend")).to_contain_text("O ")
+        page.reload()
+        expect(page.get_by_role("status").filter(has_text="Live")).to_be_visible()
+
+
 def test_theme_follows_the_system_until_one_is_chosen(platform: UiPlatform, browser: Browser) -> None:
     with visiting(platform, browser, "vera", theme="dark") as visit:
         page = visit.open()
@@ -108,12 +120,12 @@ def test_keys_lead_from_view_to_view_and_are_listed(platform: UiPlatform, browse
         page.keyboard.press("g")
         page.keyboard.press("p")
         expect(page.get_by_role("heading", name="Portfolio", level=1)).to_be_visible()
-        # What is typed into a field is text.
         page.keyboard.press("g")
         page.keyboard.press("m")
         expect(page.get_by_role("heading", name="Market", level=1)).to_be_visible()
         page.keyboard.press("/")
-        page.get_by_role("combobox", name="Part of its name").fill("gp?")
+        # What is typed into a field is text.
+        page.get_by_role("combobox", name="Part of its name").press_sequentially("gp?")
         expect(page.get_by_role("heading", name="Market", level=1)).to_be_visible()
 
 
@@ -219,7 +231,6 @@ def test_a_lost_message_is_asked_for_again(platform: UiPlatform, browser: Browse
         page = visit.open()
         expect(page.locator(".print").first).to_be_visible()
         line.drop_next = 1
-        page.wait_for_function("window.name || true")
         wait_for_another_print(page)
         assert '{"type":"resync"}' in line.asked
 

@@ -131,6 +131,7 @@ def test_who_may_not_trade_gets_no_ticket(platform: UiPlatform, browser: Browser
 def test_an_instrument_is_found_by_the_keyboard(platform: UiPlatform, browser: Browser) -> None:
     with visiting(platform, browser, "vera") as visit:
         page = visit.open("/portfolio")
+        expect(page.get_by_role("heading", name="Portfolio", level=1)).to_be_visible()
         page.keyboard.press("g")
         page.keyboard.press("m")
         expect(page.locator(".level.bid").first).to_be_visible()

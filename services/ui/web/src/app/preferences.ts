@@ -8,11 +8,12 @@ export type Theme = "system" | "dark" | "light";
 interface Preferences {
   theme: Theme;
   zone: Zone;
+  /** Of a candle; empty until somebody has chosen one. */
   interval: string;
 }
 
 const KEY = "tradewind-preferences";
-const DEFAULTS: Preferences = { theme: "system", zone: "local", interval: "1m" };
+const DEFAULTS: Preferences = { theme: "system", zone: "local", interval: "" };
 
 export const usePreferences = create<Preferences>(() => ({ ...DEFAULTS, ...stored() }));
 

@@ -14,8 +14,17 @@ import { CandleChart, type Pointed } from "./CandleChart";
 
 const PAGE = 500;
 
-export const ChartPanel = memo(function ChartPanel({ instrument }: { instrument: Instrument }): ReactElement {
-  const interval = usePreferences((now) => now.interval);
+interface ChartProps {
+  instrument: Instrument;
+  interval: string;
+  /** There are too few candles of this length for a picture. */
+  onFew: () => void;
+}
+
+/** Fewer than these make no picture. */
+const FEW = 8;
+
+export const ChartPanel = memo(function ChartPanel({ instrument, interval, onFew }: ChartProps): ReactElement {
   const legend = useRef<HTMLParagraphElement>(null);
   return (
     <Panel
@@ -32,7 +41,7 @@ export const ChartPanel = memo(function ChartPanel({ instrument }: { instrument:
       }
     >
       <p className="legend" ref={legend} />
-      <Candles key={interval} instrument={instrument} interval={interval} legend={legend} />
+      <Candles key={interval} instrument={instrument} interval={interval} onFew={onFew} legend={legend} />
       <a className="attribution" href="https://www.tradingview.com/" target="_blank" rel="noreferrer">
         Charts by TradingView
       </a>
@@ -40,9 +49,7 @@ export const ChartPanel = memo(function ChartPanel({ instrument }: { instrument:
   );
 });
 
-interface CandlesProps {
-  instrument: Instrument;
-  interval: string;
+interface CandlesProps extends ChartProps {
   legend: RefObject<HTMLParagraphElement | null>;
 }
 
@@ -89,7 +96,7 @@ class BarLoader {
   }
 }
 
-function Candles({ instrument, interval, legend }: CandlesProps): ReactElement {
+function Candles({ instrument, interval, onFew, legend }: CandlesProps): ReactElement {
   const place = useRef<HTMLDivElement>(null);
   const drawn = useRef<{ chart: CandleChart; loader: BarLoader } | null>(null);
   const zone = usePreferences((now) => now.zone);
@@ -98,7 +105,11 @@ function Candles({ instrument, interval, legend }: CandlesProps): ReactElement {
   useEffect(() => {
     if (!place.current) return;
     const path = `/bars/${encodeURIComponent(instrument.instrument_id)}`;
-    const loader = new BarLoader(path, interval, (bars) => chart.takeBars(bars), setError);
+    const take = (bars: readonly Bar[]): void => {
+      chart.takeBars(bars);
+      if (bars.length < FEW) onFew();
+    };
+    const loader = new BarLoader(path, interval, take, setError);
     const chart = new CandleChart(place.current, instrument, interval, {
       onPoint: (pointed) => write(legend.current, pointed, instrument),
       onOlder: () => void loader.older(),
@@ -111,7 +122,7 @@ function Candles({ instrument, interval, legend }: CandlesProps): ReactElement {
       chart.remove();
       drawn.current = null;
     };
-  }, [instrument, interval, legend]);
+  }, [instrument, interval, legend, onFew]);
   useEffect(() => {
     // At first, and after a lost connection for the bars in between.
     void drawn.current?.loader.newest();

@@ -1,6 +1,6 @@
 /** The market of one instrument: chart, depth, prints, ticket and what of ours is in it. */
 
-import { useEffect, useState, type ReactElement } from "react";
+import { useCallback, useEffect, useState, type ReactElement } from "react";
 import type { Instrument } from "../../api/types";
 import { useKeys } from "../../app/keys";
 import { usePreferences } from "../../app/preferences";
@@ -25,17 +25,22 @@ export default function MarketView(): ReactElement {
   const id = asked ?? first;
   const instrument = usePart("instruments", (instruments) => (id === undefined ? undefined : instruments.get(id)));
   const known = usePart("instruments", (instruments) => instruments.size);
-  const interval = usePreferences((now) => now.interval);
+  const interval = useInterval();
   const [isSearching, setSearching] = useState(false);
   useEffect(() => {
-    if (id !== undefined) choose({ instrument_id: id, interval });
-  }, [id, interval]);
+    if (id !== undefined) choose({ instrument_id: id, interval: interval.chosen });
+  }, [id, interval.chosen]);
   useEffect(() => emptyTicket, [id]);
   useKeys("Market", [{ keys: "/", about: "Find an instrument", run: () => setSearching(true) }]);
   return (
     <div className="market">
       {instrument ? (
-        <Shown key={instrument.instrument_id} instrument={instrument} onSearch={() => setSearching(true)} />
+        <Shown
+          key={instrument.instrument_id}
+          instrument={instrument}
+          interval={interval}
+          onSearch={() => setSearching(true)}
+        />
       ) : known && asked ? (
         <Unknown id={asked} onSearch={() => setSearching(true)} />
       ) : (
@@ -50,11 +55,27 @@ export default function MarketView(): ReactElement {
   );
 }
 
-function Shown({ instrument, onSearch }: { instrument: Instrument; onSearch: () => void }): ReactElement {
+/** The chosen length of a candle; until one is chosen a minute, or a second where minutes make no picture yet. */
+function useInterval(): { chosen: string; onFew: () => void } {
+  const preferred = usePreferences((now) => now.interval);
+  const [first, setFirst] = useState("1m");
+  const onFew = useCallback(() => setFirst("1s"), []);
+  return { chosen: preferred || first, onFew };
+}
+
+function Shown({
+  instrument,
+  interval,
+  onSearch,
+}: {
+  instrument: Instrument;
+  interval: { chosen: string; onFew: () => void };
+  onSearch: () => void;
+}): ReactElement {
   return (
     <>
       <InstrumentBar instrument={instrument} onSearch={onSearch} />
-      <ChartPanel instrument={instrument} />
+      <ChartPanel instrument={instrument} interval={interval.chosen} onFew={interval.onFew} />
       <LadderPanel instrument={instrument} />
       <TapePanel instrument={instrument} />
       <TicketPanel instrument={instrument} />
