@@ -64,9 +64,9 @@ class ApiService:
         self._feeder = Feeder(context, self._state, queries, settings)
         self._hub = StreamHub(self._state, composer, settings, self._abort)
         self._link = _redis_link(context)
-        self._trail = AuditTrail(AuditRepository(context.database), settings.query_timeout_s, context.log)
-        attempts = Attempts(self._link)
-        self._desk = LoginDesk(context.database, settings, attempts, self._trail, context.log)
+        self.trail = AuditTrail(AuditRepository(context.database), settings.query_timeout_s, context.log)
+        self.attempts = Attempts(self._link)
+        self.desk = LoginDesk(context.database, settings, self.attempts, self.trail, context.log)
         access = Access(
             context,
             settings,
@@ -77,12 +77,13 @@ class ApiService:
             self._hub,
             board,
             metrics,
-            self._desk,
-            self._trail,
+            self.desk,
+            self.trail,
             Throttle(settings.requests_per_s_of_one),
         )
+        self.application = build_application(access, program_version)
         guarded = Guard(
-            build_application(access, program_version),
+            self.application,
             hosts=allowed_hosts(host, settings),
             max_body_bytes=settings.max_body_bytes,
             clients=Clients(settings.trusted_proxies),
@@ -113,9 +114,9 @@ class ApiService:
     async def _run(self) -> None:
         self._context.log.info("page", url=f"{self.page}/")
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._desk.run())
-            tasks.create_task(self._desk.offer_first_admin(self.page))
-            tasks.create_task(self._trail.run())
+            tasks.create_task(self.desk.run())
+            tasks.create_task(self.desk.offer_first_admin(self.page))
+            tasks.create_task(self.trail.run())
             if self._tls is not None:
                 tasks.create_task(self._tls.run())
             tasks.create_task(self._feeder.run())
