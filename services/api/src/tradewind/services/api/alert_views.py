@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 from tradewind.bus.interface import Start
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.api.changes import Revisions
+from tradewind.services.api.store_bounds import bounded
 from tradewind.store.alerts import Alert, AlertRepository, AlertState
 from tradewind.store.database import DatabaseUnavailable
 from tradewind.wire.events import AlertChanged
@@ -97,10 +98,11 @@ class AlertBoard:
         repository = AlertRepository(context.database)
         while True:
             try:
-                found = [
-                    *await repository.newest(unresolved=False, limit=MOST_SHOWN // 2),
-                    *await repository.newest(unresolved=True, limit=MOST_ROWS // 2),
-                ]
+                async with bounded(context.settings.query_timeout_s):
+                    found = [
+                        *await repository.newest(unresolved=False, limit=MOST_SHOWN // 2),
+                        *await repository.newest(unresolved=True, limit=MOST_ROWS // 2),
+                    ]
             except DatabaseUnavailable:
                 await asyncio.sleep(RESTORE_RETRY_S)
                 continue
