@@ -34,7 +34,7 @@ const COLUMNS: readonly Column<Order>[] = [
     title: "Price",
     align: "number",
     value: (order) => Number(order.price ?? Number.NaN),
-    cell: (order) => <Amount value={order.price} />,
+    cell: (order) => <Amount value={order.price} decimals={placesOf(order.price)} />,
   },
   {
     id: "size",
@@ -61,6 +61,11 @@ const COLUMNS: readonly Column<Order>[] = [
     className: "reason",
   },
 ];
+
+/** As many decimals as the platform wrote: prices of one column stand below each other. */
+export function placesOf(price: string | null): number {
+  return price?.split(".")[1]?.length ?? 0;
+}
 
 export function OrderStatus({ order }: { order: Order }): ReactElement {
   if (order.outcome !== "UNKNOWN") return <StatusBadge state={order.status} />;

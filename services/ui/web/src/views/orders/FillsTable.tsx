@@ -7,7 +7,7 @@ import { words } from "../../money/format";
 import { DataTable, type Column } from "../../shown/DataTable";
 import { EmptyState, ErrorNote, Skeleton } from "../../shown/notes";
 import { Amount, SideTag, Time } from "../../shown/quantities";
-import { navigateKeeping } from "./Blotter";
+import { navigateKeeping, placesOf } from "./Blotter";
 import { askedOf, fillFits, fillKey, isFiltered, mergedFills, spanOf, type Filters } from "./filters";
 import { usePages, useSlowPart } from "./paging";
 
@@ -22,7 +22,7 @@ const COLUMNS: readonly Column<Fill>[] = [
     title: "Price",
     align: "number",
     value: (fill) => Number(fill.price),
-    cell: (fill) => <Amount value={fill.price} />,
+    cell: (fill) => <Amount value={fill.price} decimals={placesOf(fill.price)} />,
   },
   {
     id: "size",

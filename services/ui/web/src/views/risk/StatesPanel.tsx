@@ -40,7 +40,7 @@ export function StatesPanel(): ReactElement {
   return (
     <Panel
       title="Trading states"
-      note="A scope that is not listed is active; the strictest that holds wins"
+      note="Not listed: active; the strictest wins"
       actions={
         <Action className="small" refusal={refusal} onClick={() => setChange({ scope: "", state: "HALTED" })}>
           Change a scope…

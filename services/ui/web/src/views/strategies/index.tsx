@@ -1,11 +1,10 @@
 /** Strategies: what each does and has earned, its settings, its log, and the way to start and stop it. */
 
 import { Tabs } from "radix-ui";
-import { useEffect, useState, type ReactElement } from "react";
+import { useEffect, useState, useSyncExternalStore, type ReactElement } from "react";
 import { useKeys } from "../../app/keys";
 import { href, navigate, useRoute } from "../../app/routes";
 import { usePart, useParts } from "../../live/live";
-import { words } from "../../money/format";
 import { Action, useRefusal } from "../../shown/Action";
 import { useAsked } from "../../shown/asking";
 import { EmptyState, ErrorNote, Skeleton } from "../../shown/notes";
@@ -26,9 +25,11 @@ export default function StrategiesView(): ReactElement {
   const asked = useAsked<{ rows: Strategy[] }>("/strategies", {}, EVERY_MS);
   const rows = told.length ? told : (asked.data?.rows ?? []);
   const [act, setAct] = useState<StrategyAct | null>(null);
-  const chosen = rows.find((one) => one.strategy_id === route.rest[0]);
+  const isWide = useWide();
+  const wanted = route.rest[0] ?? (isWide ? rows[0]?.strategy_id : undefined);
+  const chosen = rows.find((one) => one.strategy_id === wanted);
   return (
-    <div className={route.rest[0] ? "strategies with-detail" : "strategies"}>
+    <div className={wanted ? "strategies with-detail" : "strategies"}>
       <section className="strategy-cards" aria-label="Strategies">
         <ErrorNote error={rows.length ? null : asked.error} onAgain={asked.again} />
         {asked.isLoading && !rows.length ? <Skeleton lines={6} /> : null}
@@ -39,9 +40,22 @@ export default function StrategiesView(): ReactElement {
           <Card key={one.strategy_id} strategy={one} isChosen={one === chosen} onAct={setAct} />
         ))}
       </section>
-      {route.rest[0] ? <Detail key={route.rest[0]} strategyId={route.rest[0]} told={chosen} onAct={setAct} /> : null}
+      {wanted ? <Detail key={wanted} strategyId={wanted} told={chosen} onAct={setAct} /> : null}
       {act ? <StrategyActDialog act={act} onClose={() => setAct(null)} /> : null}
     </div>
+  );
+}
+
+const WIDE = matchMedia("(min-width: 901px)");
+
+/** Where there is room, the first strategy is open from the start. */
+function useWide(): boolean {
+  return useSyncExternalStore(
+    (listener) => {
+      WIDE.addEventListener("change", listener);
+      return () => WIDE.removeEventListener("change", listener);
+    },
+    () => WIDE.matches,
   );
 }
 
@@ -62,7 +76,7 @@ function Card({ strategy, isChosen, onAct }: CardProps): ReactElement {
         <StatusBadge state={strategy.state} />
       </header>
       <p className="muted">
-        {words(strategy.kind)}, for <Age ns={strategy.since} />
+        {strategy.kind}, for <Age ns={strategy.since} />
         {strategy.run ? `, run ${strategy.run}` : ""}
       </p>
       <p className="strategy-pnl">
@@ -123,7 +137,7 @@ function Buttons({ strategy, onAct }: { strategy: Strategy; onAct: (act: Strateg
       </Action>
       <Action
         className="small"
-        label={`Policy of ${id}`}
+        label={`Policy: ${POLICIES[strategy.policy]?.title ?? strategy.policy}, of ${id}`}
         refusal={refusal}
         onClick={() => onAct({ do: "policy", strategy })}
       >
@@ -159,7 +173,7 @@ function Detail({ strategyId, told, onAct }: DetailProps): ReactElement {
           </a>
           <button
             type="button"
-            className="plain"
+            className="plain strategy-close"
             aria-label="Close the strategy"
             onClick={() => navigate("strategies")}
           >

@@ -152,9 +152,7 @@ function Line({ line }: { line: AuditLine }): ReactElement {
         <strong>{line.actor}</strong> <span className="soft">{line.role}</span>
       </span>
       <span>
-        <code>{line.action}</code> {line.subject}
-      </span>
-      <span className="audit-more-of">
+        <code>{line.action}</code> {line.subject}{" "}
         {parts.map((part) => (
           <span key={part.name} className="audit-part">
             {part.name ? <span className="soft">{part.name}: </span> : null}

@@ -76,29 +76,31 @@ function PersonLine({ user, onAct }: { user: UserRow; onAct: (act: Act) => void 
       </span>
       <span>{user.role}</span>
       <StatusBadge state={state} tone={tone} />
-      <span className="soft person-login">
-        last login <Time ns={user.last_login_at} withDate />
-      </span>
-      <span className="person-actions">
-        <Action
-          className="small"
-          label={`Role of ${user.name}`}
-          refusal={own ? "Your own role is changed by another admin." : null}
-          onClick={() => onAct({ do: "change", user })}
-        >
-          Role…
-        </Action>
-        <Action
-          className="small"
-          label={`${user.enabled ? "Disable" : "Enable"} ${user.name}`}
-          refusal={own ? "You cannot disable yourself." : null}
-          onClick={() => onAct({ do: "enable", user })}
-        >
-          {user.enabled ? "Disable…" : "Enable…"}
-        </Action>
-        <Action className="small" label={`New link for ${user.name}`} onClick={() => onAct({ do: "link", user })}>
-          New link…
-        </Action>
+      <span className="person-more">
+        <span className="soft person-login">
+          last login <Time ns={user.last_login_at} withDate />
+        </span>
+        <span className="person-actions">
+          <Action
+            className="small"
+            label={`Role of ${user.name}`}
+            refusal={own ? "Your own role is changed by another admin." : null}
+            onClick={() => onAct({ do: "change", user })}
+          >
+            Role…
+          </Action>
+          <Action
+            className="small"
+            label={`${user.enabled ? "Disable" : "Enable"} ${user.name}`}
+            refusal={own ? "You cannot disable yourself." : null}
+            onClick={() => onAct({ do: "enable", user })}
+          >
+            {user.enabled ? "Disable…" : "Enable…"}
+          </Action>
+          <Action className="small" label={`New link for ${user.name}`} onClick={() => onAct({ do: "link", user })}>
+            New link…
+          </Action>
+        </span>
       </span>
     </li>
   );
