@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 from ui_checks import compressed_bytes, grave_findings, sideways_px
-from ui_platform import PASSWORD, UiPlatform, visiting
+from ui_platform import PASSWORD, UiPlatform, until, visiting
 
 from tradewind.services.ui import ASSETS
 
@@ -231,8 +231,9 @@ def test_a_lost_message_is_asked_for_again(platform: UiPlatform, browser: Browse
         page = visit.open()
         expect(page.locator(".print").first).to_be_visible()
         line.drop_next = 1
+        # Asking the page something lets what came over the line be handled.
+        until(lambda: page.evaluate("true") and '{"type":"resync"}' in line.asked, 20)
         wait_for_another_print(page)
-        assert '{"type":"resync"}' in line.asked
 
 
 def wait_for_another_print(page: Page) -> None:

@@ -6,7 +6,7 @@
 import { useCallback, useEffect, useRef, useSyncExternalStore } from "react";
 import { create } from "zustand";
 import { session } from "../session/session";
-import type { PartName, Parts } from "./model";
+import { OF_INSTRUMENT, type PartName, type Parts } from "./model";
 import { LiveStore } from "./store";
 import { Stream, type Link, type Socket, type View } from "./stream";
 
@@ -90,8 +90,14 @@ export function choose(more: Partial<Choice>): void {
   const isOther = more.instrument_id !== undefined && more.instrument_id !== choice.instrument_id;
   const isOtherInterval = more.interval !== undefined && more.interval !== choice.interval;
   choice = { ...choice, ...more };
-  if (isOther || isOtherInterval) live.forgetInstrument();
+  if (isOther) live.forget(OF_INSTRUMENT);
+  else if (isOtherInterval) live.forget(["bars"]);
   announce();
+}
+
+/** What is chosen now; parts of anything else are gone from `live`. */
+export function chosen(): Readonly<Choice> {
+  return choice;
 }
 
 /** A part, or what `select` makes of it; the component renders again when that is another value (Object.is). */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Bar, Order } from "../api/types";
-import { MAX_ORDERS, MAX_TRADES, mergedBars } from "./model";
+import { MAX_ORDERS, MAX_TRADES, mergedBars, OF_INSTRUMENT } from "./model";
 import { LiveStore } from "./store";
 
 /** A store whose frames come when the test says so. */
@@ -71,7 +71,7 @@ describe("the live store", () => {
     const { store, frame } = storeWithFrames();
     store.take({ book: { instrument_id: "X" }, trades: [{ trade_id: "1" }], orders: [order("a")] }, true);
     frame();
-    store.forgetInstrument();
+    store.forget(OF_INSTRUMENT);
     expect(store.get("book")).toBeNull();
     expect(store.get("trades")).toEqual([]);
     expect(store.get("orders").size).toBe(1);

@@ -3,7 +3,7 @@
  * those who look at a part that changed are told. While the page is hidden frames are taken four times a second.
  */
 
-import { emptyParts, merged, OF_INSTRUMENT, type Data, type PartName, type Parts } from "./model";
+import { emptyParts, merged, type Data, type PartName, type Parts } from "./model";
 
 const HIDDEN_INTERVAL_MS = 250;
 /** More than this in one frame means that the page did not come to draw: the oldest must be merged at once. */
@@ -52,11 +52,11 @@ export class LiveStore {
     });
   }
 
-  /** Another instrument is looked at: a price of the former one must not be shown, let alone clicked. */
-  forgetInstrument(): void {
+  /** Something else is looked at: a price of another instrument must not be shown, let alone clicked. */
+  forget(names: readonly PartName[]): void {
     this.apply();
     const fresh = emptyParts();
-    this.change(Object.fromEntries(OF_INSTRUMENT.map((name) => [name, fresh[name]])), OF_INSTRUMENT);
+    this.change(Object.fromEntries(names.map((name) => [name, fresh[name]])), names);
   }
 
   /** The session ended: nothing of it stays. */

@@ -4,7 +4,7 @@ import { memo, useEffect, useRef, useState, type ReactElement, type RefObject } 
 import { read, type Query } from "../../api/client";
 import type { Bar, BarPage, Instrument } from "../../api/types";
 import { onColours, prefer, usePreferences } from "../../app/preferences";
-import { live, useDrawn, useLink } from "../../live/live";
+import { chosen, live, useDrawn, useLink } from "../../live/live";
 import { isUnfinished } from "../../live/model";
 import { decimal, decimalsOf, subtract, text } from "../../money/decimal";
 import { number, signed } from "../../money/format";
@@ -71,7 +71,7 @@ class BarLoader {
   }
 
   async older(): Promise<void> {
-    if (this.cursor !== null) await this.ask({ cursor: this.cursor }, true);
+    if (this.cursor !== null) await this.ask({ before: this.cursor }, true);
   }
 
   stop(): void {
@@ -130,7 +130,8 @@ function Candles({ instrument, interval, onFew, legend }: CandlesProps): ReactEl
   useEffect(() => drawn.current?.chart.setZone(zone), [zone, instrument, interval]);
   useDrawn(["bars", "marks", "orders"], () => {
     const chart = drawn.current?.chart;
-    if (!chart) return;
+    // Drawn for the first time before the view has chosen, it would keep the bars of what was chosen before.
+    if (!chart || chosen().interval !== interval || chosen().instrument_id !== instrument.instrument_id) return;
     chart.takeBars(live.get("bars"));
     chart.takeMarks(live.get("marks"));
     const orders = [...live.get("orders").values()];
