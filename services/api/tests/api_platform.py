@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
@@ -287,7 +288,7 @@ class RunningApi:
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.service.tls else 'http'}://127.0.0.1:{self.port}"
 
     async def get(self, path: str, **options: Any) -> tuple[int, Any]:
         async with self.http.get(self.origin + path, **options) as answer:
@@ -307,11 +308,12 @@ class RunningApi:
             return answer.status, await answer.json() if answer.status != 204 else None
 
     @contextlib.asynccontextmanager
-    async def visitor(self) -> "AsyncIterator[RunningApi]":
+    async def visitor(self, tls: ssl.SSLContext | bool = True) -> "AsyncIterator[RunningApi]":
         """The same service as somebody meets it who has no token: with a browser's cookies, none at first."""
         jar = aiohttp.CookieJar(unsafe=True)  # cookies of an address that is no name
         timeout = aiohttp.ClientTimeout(total=WAIT_S)
-        async with aiohttp.ClientSession(cookie_jar=jar, timeout=timeout) as http:
+        connector = aiohttp.TCPConnector(ssl=tls)
+        async with aiohttp.ClientSession(cookie_jar=jar, timeout=timeout, connector=connector) as http:
             yield dataclasses.replace(self, http=http)
 
     async def eventually(self, path: str, holds: Callable[[Any], bool]) -> Any:
@@ -347,7 +349,10 @@ def away_database() -> Database:
 
 @contextlib.asynccontextmanager
 async def running_api(
-    database: Database, settings: ApiSettings, platform: PlatformSettings | None = None
+    database: Database,
+    settings: ApiSettings,
+    platform: PlatformSettings | None = None,
+    client_tls: ssl.SSLContext | bool = True,
 ) -> AsyncIterator[RunningApi]:
     bus, board, metrics = MemoryBus(), HealthBoard(), ProcessMetrics()
     context = ServiceContext(
@@ -365,7 +370,9 @@ async def running_api(
     service = ApiService(context, board, metrics)
     timeout = aiohttp.ClientTimeout(total=WAIT_S)
     async with (
-        aiohttp.ClientSession(timeout=timeout, headers=bearer("anna")) as http,
+        aiohttp.ClientSession(
+            timeout=timeout, headers=bearer("anna"), connector=aiohttp.TCPConnector(ssl=client_tls)
+        ) as http,
         asyncio.TaskGroup() as tasks,
     ):
         task = tasks.create_task(service.run())

@@ -110,6 +110,16 @@ class Notifications(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     networks: tuple[Network, ...] = ()
 
 
+class Logins(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A Secret of the service ``api``: the key that its copies sign logins with, and tokens of operators' scripts.
+
+    Without the key each copy knows its own logins alone, so several copies need it.
+    """
+
+    secret: DnsName
+    keys: Annotated[tuple[Literal["signing_key", "operator_tokens"], ...], Meta(min_length=1)]
+
+
 class ServiceChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is different for one service here. ``version`` runs another version of it alone; ``off`` leaves it out."""
 
@@ -141,6 +151,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     redis: Backend
     ingress: Ingress | None = None
     notifications: Notifications | None = None
+    logins: Logins | None = None
     services: dict[str, ServiceChoice] = {}
 
 

@@ -49,7 +49,7 @@ class ApiService:
         check_binding(host, settings)
         self._context = context
         self._settings = settings
-        self._tls = tls_files(settings, context.log)
+        self.tls = tls_files(settings, context.log)
         self._state = ViewState(settings)
         account_id = AccountId(f"{context.platform.venue}-{context.platform.account}")
         queries = StoreQueries(context.database, account_id, settings)
@@ -89,7 +89,7 @@ class ApiService:
             clients=Clients(settings.trusted_proxies),
             requests_per_s=settings.requests_per_s,
         )
-        tls = self._tls.context if self._tls else None
+        tls = self.tls.context if self.tls else None
         self._server = PageServer(guarded, bind(host, settings.port), settings, tls)
 
     @property
@@ -100,7 +100,7 @@ class ApiService:
     @property
     def page(self) -> str:
         """The page's address, as links name it."""
-        scheme = "https" if self._tls else "http"
+        scheme = "https" if self.tls else "http"
         return self._settings.page_url.rstrip("/") or f"{scheme}://{self._context.platform.host}:{self.port}"
 
     async def run(self) -> None:
@@ -117,8 +117,8 @@ class ApiService:
             tasks.create_task(self.desk.run())
             tasks.create_task(self.desk.offer_first_admin(self.page))
             tasks.create_task(self.trail.run())
-            if self._tls is not None:
-                tasks.create_task(self._tls.run())
+            if self.tls is not None:
+                tasks.create_task(self.tls.run())
             tasks.create_task(self._feeder.run())
             tasks.create_task(self._alerts.run(self._context))
             tasks.create_task(self._kills.run(self._context))
