@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 from alerts_kit import Deployment, Hook, quick, until
 
-from tradewind.bus.interface import Start
+from tradewind.bus.interface import Payload, Start, TopicDescription
+from tradewind.bus.memory import MemoryBus
 from tradewind.model.enums import TradingState
 from tradewind.model.identifiers import AccountId, InstrumentId, StrategyId, Venue
 from tradewind.store.alert_deliveries import AlertDeliveries
@@ -16,8 +17,9 @@ from tradewind.store.database import Database
 from tradewind.store.kill_switches import KillSwitchRepository
 from tradewind.store.postgres_server import PostgresServer
 from tradewind.store.trading_states import TradingStateRepository
+from tradewind.store.valkey_server import ValkeyServer
 from tradewind.wire.events import AlertChanged, DeadLettered, FeedStatusChanged, StrategyStatusChanged
-from tradewind.wire.topics import MD_STATUS, OPS_ALERTS, ORDERS_COMMANDS, STRATEGY_STATE, dead_letters_of
+from tradewind.wire.topics import MD_STATUS, OPS_ALERTS, ORDERS_COMMANDS, STRATEGY_STATE, Topic, dead_letters_of
 
 OPENED, RESOLVED = "OPENED", "RESOLVED"
 
@@ -302,12 +304,8 @@ async def test_not_ready_failed_and_restarting(deployment: Deployment) -> None:
 
 
 async def test_without_redis_nothing_is_said_to_be_away_and_that_is_said(
-    database: Database, hook: Hook, own_redis: object
+    database: Database, hook: Hook, own_redis: ValkeyServer
 ) -> None:
-    from tradewind.bus.memory import MemoryBus
-    from tradewind.store.valkey_server import ValkeyServer
-
-    assert isinstance(own_redis, ValkeyServer)
     bus = MemoryBus()
     deployment = Deployment(database, own_redis.url, bus)
     await deployment.tell("execution")
@@ -325,8 +323,6 @@ async def test_without_redis_nothing_is_said_to_be_away_and_that_is_said(
 async def test_the_database_s_absence_is_told_without_it_once(
     own_server: PostgresServer, redis_url: str, hook: Hook
 ) -> None:
-    from tradewind.bus.memory import MemoryBus
-
     bus = MemoryBus()
     async with Database(own_server.dsn, connect_timeout_s=2.0) as database:
         deployment = Deployment(database, redis_url, bus)
@@ -366,3 +362,43 @@ async def test_a_channel_is_told_from_its_minimum_on(deployment: Deployment, hoo
         await until(lambda: hook.of("ServiceNotReady"))
         await until(lambda: nothing_waits(deployment))
     assert bool(hook.of("TradingHalted")) is (minimum == "warning")
+
+
+class Severed(MemoryBus):
+    """A bus whose broker can be taken away from those who ask and publish."""
+
+    away = False
+
+    async def describe(self, topic: Topic) -> TopicDescription:
+        if self.away:
+            raise ConnectionError("no broker answers")
+        return await super().describe(topic)
+
+    async def publish(self, topic: Topic, key: str, payload: Payload) -> None:
+        if self.away:
+            raise ConnectionError("no broker answers")
+        await super().publish(topic, key, payload)
+
+
+async def test_without_the_broker_people_are_told_and_the_topic_hears_it_later(
+    database: Database, redis_url: str, hook: Hook
+) -> None:
+    bus = Severed()
+    deployment = Deployment(database, redis_url, bus)
+    async with deployment.copy(quick(webhook_url=hook.url)) as context:
+        await until(lambda: context.health.ready)
+        bus.away = True
+        await deployment.comes("BrokerAway", "OPEN")
+        await TradingStateRepository(database).set("firm", TradingState.HALTED, actor="anna", why="drill")
+        await until(lambda: hook.of("TradingHalted") == [(OPENED, "firm")])
+        assert await published(deployment) == []
+        bus.away = False
+        await deployment.comes("BrokerAway", "RESOLVED")
+
+        async def heard() -> bool:
+            told = {(one.name, one.state) for one in await published(deployment)}
+            return {("TradingHalted", "OPEN"), ("BrokerAway", "RESOLVED")} <= told
+
+        await until(heard)
+    await deployment.close()
+    await bus.close()

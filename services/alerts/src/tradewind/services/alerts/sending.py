@@ -20,7 +20,7 @@ _NS: Final = 1_000_000_000
 _CLAIM_MARGIN_S: Final = 15.0
 """A claim outlasts the attempt by this much: the outcome must be written within it."""
 _MOST_DOUBLINGS: Final = 20
-_LAST_MOMENT_S: Final = 1.5
+_LAST_MOMENT_S: Final = 1.0
 """When the service stops, an attempt may still take so long."""
 
 

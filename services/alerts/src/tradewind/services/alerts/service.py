@@ -77,4 +77,4 @@ def channels_of(settings: Settings) -> tuple[Channel, ...]:
     return tuple(channel_of(one.name, minimums[one.name]) for one in senders_of(settings))
 
 
-SERVICE = Service(name="alerts", kind=ServiceKind.EDGE, run=run, settings=Settings)
+SERVICE = Service(name="alerts", kind=ServiceKind.EDGE, run=run, settings=Settings, stop_budget_s=2.0)
