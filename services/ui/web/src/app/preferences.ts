@@ -10,10 +10,12 @@ interface Preferences {
   zone: Zone;
   /** Of a candle; empty until somebody has chosen one. */
   interval: string;
+  /** Whose fills are drawn on the candles. */
+  fills: "all" | "manual" | "none";
 }
 
 const KEY = "tradewind-preferences";
-const DEFAULTS: Preferences = { theme: "system", zone: "local", interval: "" };
+const DEFAULTS: Preferences = { theme: "system", zone: "local", interval: "", fills: "all" };
 
 export const usePreferences = create<Preferences>(() => ({ ...DEFAULTS, ...stored() }));
 

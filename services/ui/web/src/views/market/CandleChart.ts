@@ -25,6 +25,10 @@ import { BarRow, barSecond, secondsOf } from "./bars";
 
 const MOST_LINES = 40;
 const MOST_MARKS = 400;
+const FEW_MARKS = 40;
+/** Candles in sight at first. */
+const MOST_SHOWN = 110;
+const LEAST_SHOWN = 40;
 /** Nearer to the left edge than this many bars: older ones are asked for. */
 const NEAR_EDGE = 30;
 
@@ -149,11 +153,13 @@ export class CandleChart {
     const first = this.row.all[0];
     const from = first ? barSecond(first.ts) : 0;
     const drawn: SeriesMarker<Time>[] = [];
+    // Many are drawn smaller, so that the candles stay in sight.
+    const size = this.fillsAt.size > FEW_MARKS ? 0.45 : 0.9;
     for (const [second, { buys, sells }] of [...this.fillsAt].sort(([a], [b]) => a - b).slice(-MOST_MARKS)) {
       const time = second as UTCTimestamp;
       if (second < from) continue;
-      if (buys) drawn.push({ time, position: "belowBar", shape: "arrowUp", color: this.tints.up, size: 0.8 });
-      if (sells) drawn.push({ time, position: "aboveBar", shape: "arrowDown", color: this.tints.down, size: 0.8 });
+      if (buys) drawn.push({ time, position: "belowBar", shape: "arrowUp", color: this.tints.up, size });
+      if (sells) drawn.push({ time, position: "aboveBar", shape: "arrowDown", color: this.tints.down, size });
     }
     this.marks.setMarkers(drawn);
   }
@@ -209,7 +215,8 @@ export class CandleChart {
     this.drawnMarks = null;
     if (this.isFitted || !bars.length) return;
     this.isFitted = true;
-    this.chart.timeScale().setVisibleLogicalRange({ from: bars.length - 110, to: bars.length + 4 });
+    const shown = Math.min(MOST_SHOWN, Math.max(LEAST_SHOWN, bars.length));
+    this.chart.timeScale().setVisibleLogicalRange({ from: bars.length - shown, to: bars.length + 4 });
   }
 
   private update(bar: Bar): void {

@@ -1,8 +1,8 @@
 /** The candles with their intervals and the legend of the bar that is pointed at. */
 
-import { memo, useEffect, useRef, useState, type ReactElement, type RefObject } from "react";
+import { memo, useEffect, useMemo, useRef, useState, type ReactElement, type RefObject } from "react";
 import { read, type Query } from "../../api/client";
-import type { Bar, BarPage, Instrument } from "../../api/types";
+import type { Bar, BarPage, Instrument, Mark } from "../../api/types";
 import { onColours, prefer, usePreferences } from "../../app/preferences";
 import { chosen, live, useDrawn, useLink } from "../../live/live";
 import { isUnfinished } from "../../live/model";
@@ -22,7 +22,7 @@ interface ChartProps {
 }
 
 /** Fewer than these make no picture. */
-const FEW = 8;
+const FEW = 20;
 
 export const ChartPanel = memo(function ChartPanel({ instrument, interval, onFew }: ChartProps): ReactElement {
   const legend = useRef<HTMLParagraphElement>(null);
@@ -31,13 +31,16 @@ export const ChartPanel = memo(function ChartPanel({ instrument, interval, onFew
       title="Chart"
       className="chart"
       actions={
-        <div className="segments" role="group" aria-label="Length of a candle">
-          {INTERVALS.map((one) => (
-            <button key={one} type="button" aria-pressed={one === interval} onClick={() => prefer({ interval: one })}>
-              {one}
-            </button>
-          ))}
-        </div>
+        <>
+          <FillsChoice />
+          <div className="segments" role="group" aria-label="Length of a candle">
+            {INTERVALS.map((one) => (
+              <button key={one} type="button" aria-pressed={one === interval} onClick={() => prefer({ interval: one })}>
+                {one}
+              </button>
+            ))}
+          </div>
+        </>
       }
     >
       <p className="legend" ref={legend} />
@@ -48,6 +51,34 @@ export const ChartPanel = memo(function ChartPanel({ instrument, interval, onFew
     </Panel>
   );
 });
+
+function FillsChoice(): ReactElement {
+  const fills = usePreferences((now) => now.fills);
+  return (
+    <select
+      aria-label="Our fills on the candles"
+      value={fills}
+      onChange={(event) => prefer({ fills: event.target.value as typeof fills })}
+    >
+      <option value="all">All our fills</option>
+      <option value="manual">Fills by hand</option>
+      <option value="none">No fills</option>
+    </select>
+  );
+}
+
+const NO_MARKS: readonly Mark[] = [];
+
+/** Of all that came; the same array for the same ones, so that nothing is drawn twice. */
+function chooser(): (marks: readonly Mark[], whose: string) => readonly Mark[] {
+  let of: readonly Mark[] = NO_MARKS;
+  let kept: readonly Mark[] = NO_MARKS;
+  return (marks, whose) => {
+    if (whose !== "manual") return whose === "all" ? marks : NO_MARKS;
+    if (of !== marks) [of, kept] = [marks, marks.filter((mark) => mark[4] === "manual")];
+    return kept;
+  };
+}
 
 interface CandlesProps extends ChartProps {
   legend: RefObject<HTMLParagraphElement | null>;
@@ -100,6 +131,8 @@ function Candles({ instrument, interval, onFew, legend }: CandlesProps): ReactEl
   const place = useRef<HTMLDivElement>(null);
   const drawn = useRef<{ chart: CandleChart; loader: BarLoader } | null>(null);
   const zone = usePreferences((now) => now.zone);
+  const whose = usePreferences((now) => now.fills);
+  const chooseMarks = useMemo(chooser, []);
   const isLive = useLink((link) => link.state === "live");
   const [error, setError] = useState<unknown>(null);
   useEffect(() => {
@@ -133,7 +166,7 @@ function Candles({ instrument, interval, onFew, legend }: CandlesProps): ReactEl
     // Drawn for the first time before the view has chosen, it would keep the bars of what was chosen before.
     if (!chart || chosen().interval !== interval || chosen().instrument_id !== instrument.instrument_id) return;
     chart.takeBars(live.get("bars"));
-    chart.takeMarks(live.get("marks"));
+    chart.takeMarks(chooseMarks(live.get("marks"), whose));
     const orders = [...live.get("orders").values()];
     chart.takeOrders(orders.filter((one) => one.instrument_id === instrument.instrument_id && isUnfinished(one)));
   });
