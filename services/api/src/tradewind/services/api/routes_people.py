@@ -153,6 +153,7 @@ async def invite(access: Accessed, request: Request, who: AdminRight, wanted: Ne
             token = await access.desk.new_link(wanted.name)
             await access.desk.directory.refresh()
     except PersonRefused as error:
+        await audit(access, who, action="user.add.refused", subject=wanted.name, why=str(error))
         raise HTTPException(409, str(error)) from error
     return LinkView(claim_url=claim_url(access, request, token))
 
@@ -170,6 +171,7 @@ async def change(access: Accessed, who: AdminRight, name: UserPath, wanted: User
             await people.change(name, role=wanted.role, enabled=wanted.enabled, now=time.time_ns())
             await access.desk.directory.refresh()
     except PersonRefused as error:
+        await audit(access, who, action="user.change.refused", subject=name, before=before, why=str(error))
         raise HTTPException(409, str(error)) from error
     return _user_view(await _known(access, name))
 
