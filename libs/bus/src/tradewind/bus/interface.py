@@ -59,6 +59,7 @@ class SubscriptionStatistics:
     dropped_records: int = 0  # market-data plane only
     gaps: int = 0
     dead_lettered: int = 0
+    capacity: int = 0  # messages that may wait here before records are dropped or publishers wait; 0 is not told
 
 
 @dataclasses.dataclass(slots=True)

@@ -150,6 +150,7 @@ class KafkaSubscription(abc.ABC):
             dropped_records=queue.dropped_records if isinstance(queue, MarketQueue) else 0,
             gaps=queue.gaps if isinstance(queue, MarketQueue) else 0,
             dead_lettered=self._dead_lettered,
+            capacity=queue.capacity if isinstance(queue, MarketQueue) else 0,
         )
 
     @abc.abstractmethod

@@ -57,7 +57,7 @@ class MarketQueue:
         """What the subscriber sleeps on while the queue is empty."""
         self.room = WakeUp()
         """What a lossless reader of the broker sleeps on while the queue is full."""
-        self._capacity = capacity
+        self.capacity = capacity
         self._queue: collections.deque[Delivery] = collections.deque()
         self._gap_uncounted = False
         self._gap_unmarked = False
@@ -68,11 +68,11 @@ class MarketQueue:
     @property
     def free(self) -> int:
         """Deliveries that can be put without dropping one."""
-        return max(self._capacity - len(self._queue), 0)
+        return max(self.capacity - len(self._queue), 0)
 
     def put(self, deliveries: Iterable[Delivery]) -> None:
         """Add deliveries, at the price of the oldest when full."""
-        queue, capacity = self._queue, self._capacity
+        queue, capacity = self._queue, self.capacity
         for delivery in deliveries:
             if len(queue) >= capacity:
                 self.dropped_records += record_count(queue.popleft().payload)

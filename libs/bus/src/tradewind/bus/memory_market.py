@@ -98,7 +98,7 @@ class MarketSubscription(MemorySubscription):
     def __init__(self, channel: MarketChannel, capacity: int, publish_dead_letter: DeadLetterPublish) -> None:
         super().__init__(channel.topic.name, None, publish_dead_letter)
         self._channel = channel
-        self._capacity = capacity
+        self.capacity = capacity
         self._queue: collections.deque[Delivery] = collections.deque()
         self._gap = False
         self._gaps = 0
@@ -106,7 +106,7 @@ class MarketSubscription(MemorySubscription):
 
     def offer(self, delivery: Delivery) -> None:
         """Queue one delivery, at the price of the oldest when full."""
-        if len(self._queue) >= self._capacity:
+        if len(self._queue) >= self.capacity:
             self._drop_oldest()
         self._queue.append(delivery)
         if self.wake_up.future is not None:

@@ -238,6 +238,7 @@ class OrderSubscription(MemorySubscription):
 
     def __init__(self, channel: OrderChannel, reader: OrderReader, publish_dead_letter: DeadLetterPublish) -> None:
         super().__init__(channel.topic.name, reader.name, publish_dead_letter)
+        self.capacity = reader.capacity
         self._channel = channel
         self._reader = reader
         self._logs: list[PartitionLog] = []

@@ -18,6 +18,8 @@ class MemorySubscription(abc.ABC):
         self.group = group
         self.wake_up = WakeUp()
         self.closed = False
+        self.capacity = 0
+        """Messages that may wait for it."""
         self._publish_dead_letter = publish_dead_letter
         self._delivered = 0
         self._dead_lettered = 0
@@ -58,6 +60,7 @@ class MemorySubscription(abc.ABC):
             delivered=self._delivered,
             lag=self._lag(),
             dead_lettered=self._dead_lettered,
+            capacity=self.capacity,
         )
 
     async def _wait_and_take(self, limit: int, timeout_s: float | None) -> list[Delivery]:

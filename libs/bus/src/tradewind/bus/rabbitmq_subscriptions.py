@@ -407,6 +407,7 @@ class MarketReader(StreamSubscription):
 
     def statistics(self) -> SubscriptionStatistics:
         result = super().statistics()
+        result.capacity = self._queue.capacity
         result.gaps = self._queue.gaps
         result.dropped_records = self._queue.dropped_records
         return result

@@ -30,6 +30,7 @@ class _BusGauges:
         self._metrics = metrics
         self._buses = buses
         self._seen: set[tuple[str, str]] = set()
+        self._fill = metrics.gauge("bus_queue_fill", "Share of the fullest reader's queue that is used", "ratio")
         self._published = metrics.gauge("bus_published", "Messages published since the start")
         self._waits = metrics.gauge("bus_publish_waits", "Times that a full order topic made a publisher wait")
         self._dropped = metrics.gauge("bus_dropped_records", "Market records dropped by the readers there are now")
@@ -46,6 +47,7 @@ class _BusGauges:
         for topic, group in self._seen:
             gauge = self._metrics.gauge(LAG, "Messages published and not yet received", topic=topic, group=group)
             gauge.set(lags[topic, group])
+        self._fill.set(max((min(one.lag / one.capacity, 1.0) for one in readers if one.capacity), default=0.0))
         self._published.set(sum(one.published for one in statistics))
         self._waits.set(sum(one.publish_waits for one in statistics))
         self._dropped.set(sum(reader.dropped_records for reader in readers))

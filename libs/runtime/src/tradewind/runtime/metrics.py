@@ -157,6 +157,10 @@ class ProcessMetrics:
         """The sum of a counter or gauge over all label sets that match ``labels``; 0 for an unknown name."""
         return sum_of(self._values(name), labels)
 
+    def largest(self, name: str) -> float:
+        """The largest value of a counter or gauge over all its labels; 0 for an unknown name."""
+        return max((value for _, value in self._values(name)), default=0.0)
+
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Everything as plain values: counters and gauges by ``service`` and further labels, latencies in us."""
         result: dict[str, dict[str, Any]] = {"counters": {}, "gauges": {}, "latencies_us": {}}

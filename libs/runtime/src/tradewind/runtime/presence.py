@@ -18,11 +18,13 @@ from typing import Final
 
 import msgspec
 
+from tradewind.runtime.bus_watching import LAG
 from tradewind.runtime.health import HealthBoard, process_health
 from tradewind.runtime.logging import get_logger
+from tradewind.runtime.metrics import ProcessMetrics, process_metrics
 from tradewind.runtime.settings import PlatformSettings
 from tradewind.runtime.tasks import TaskNursery
-from tradewind.store.presence import LONGEST_TEXT, Presence, PresenceSeen, ProcessPresence, ServicePresence
+from tradewind.store.presence import LONGEST_TEXT, Presence, PresenceSeen, ProcessPresence, ServicePresence, Vitals
 from tradewind.store.valkey_server import url_of_running
 
 REFRESH_S: Final = 2.0
@@ -95,10 +97,20 @@ async def _keep_telling(presence: Presence, row: ProcessPresence, board: HealthB
     while True:
         services = _services(board)
         if services != told or time.monotonic() - told_s >= REFRESH_S:
-            taken = await presence.tell(msgspec.structs.replace(row, services=services))
+            taken = await presence.tell(msgspec.structs.replace(row, services=services, vitals=vitals_of()))
             told = services if taken else None
             told_s = time.monotonic()
         await asyncio.sleep(LOOK_S)
+
+
+def vitals_of(metrics: ProcessMetrics = process_metrics) -> Vitals:
+    """How this process does now."""
+    return Vitals(
+        loop_lag_s=metrics.largest("loop_lag"),
+        bus_lag=int(metrics.largest(LAG)),
+        queue_fill=metrics.largest("bus_queue_fill"),
+        gaps=int(metrics.total("bus_gaps")),
+    )
 
 
 def _services(board: HealthBoard) -> tuple[ServicePresence, ...]:

@@ -21,6 +21,11 @@ WHERE name = $1 AND holder = $2 AND epoch = $3 RETURNING epoch
 _RELEASE: Final = """
 UPDATE leases SET expires_at = '-infinity' WHERE name = $1 AND holder = $2 AND epoch = $3
 """
+_ALL: Final = """
+SELECT name, holder, epoch,
+       extract(epoch FROM greatest(expires_at, now() - interval '1 day') - clock_timestamp())::float8 AS expires_s
+FROM leases ORDER BY name LIMIT 100
+"""
 _READ: Final = "SELECT holder, epoch, expires_at::text FROM leases WHERE name = $1"
 
 
@@ -40,6 +45,16 @@ class Lease:
     def has_margin(self, margin_s: float) -> bool:
         """Whether at least ``margin_s`` of the lease is left: only then may a byte go to the venue."""
         return time.monotonic() + margin_s < self.good_until
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLease:
+    """A lease as the database has it. ``expires_s``: until it expires by the database's clock, below 0 if it has."""
+
+    name: str
+    holder: str
+    epoch: int
+    expires_s: float
 
 
 class LeaseRepository:
@@ -74,6 +89,12 @@ class LeaseRepository:
         lease.good_until = 0.0
         async with self._database.connection() as connection:
             await connection.execute(_RELEASE, lease.name, lease.holder, lease.epoch)
+
+    async def held(self) -> list[HeldLease]:
+        """All leases that anybody ever held, by name."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(_ALL)
+        return [HeldLease(**dict(row)) for row in rows]
 
     async def describe(self, name: str) -> str:
         """Who holds it, in words for a log line."""

@@ -33,6 +33,16 @@ class ServicePresence(msgspec.Struct, frozen=True, kw_only=True):
     since_ns: int
 
 
+class Vitals(msgspec.Struct, frozen=True, kw_only=True):
+    """How a process does: its loop's latest lag, the longest backlog and the fullest queue of its bus readers (0 to 1),
+    gaps that they were told of."""
+
+    loop_lag_s: float
+    bus_lag: int
+    queue_fill: float
+    gaps: int
+
+
 class ProcessPresence(msgspec.Struct, frozen=True, kw_only=True):
     """One process; ``since_ns`` is when it started, ns UTC."""
 
@@ -42,6 +52,7 @@ class ProcessPresence(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     since_ns: int
     services: tuple[ServicePresence, ...]
+    vitals: Vitals | None = None
 
 
 class PresenceSeen(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from tradewind.services.api.queries import StoreQueries
 from tradewind.services.api.settings import ApiSettings
 from tradewind.services.api.state import ViewState
 from tradewind.services.api.streaming import StreamHub
+from tradewind.services.api.system_board import SystemBoard
 from tradewind.services.api.throttling import Throttle
 from tradewind.wire.messages import EventIds, Message
 from tradewind.wire.topics import Topic
@@ -40,6 +41,7 @@ class Access:
     desk: LoginDesk
     trail: AuditTrail
     throttle: Throttle
+    system: SystemBoard
     event_ids: EventIds = dataclasses.field(default_factory=EventIds)
     manual_ids: ManualIds = dataclasses.field(default_factory=ManualIds)
 

@@ -15,9 +15,11 @@ from tradewind.services.api import (
     routes_commands,
     routes_kill,
     routes_market,
+    routes_oidc,
     routes_operators,
     routes_orders,
     routes_people,
+    routes_portfolio,
     routes_strategies,
     routes_system,
 )
@@ -51,12 +53,15 @@ def build_application(access: Access, version: str) -> FastAPI:
     for routes in (
         routes_system,
         routes_market,
+        routes_oidc,
         routes_orders,
         routes_commands,
         routes_kill,
         routes_operators,
         routes_auth,
+        routes_oidc,
         routes_people,
+        routes_portfolio,
         routes_strategies,
         routes_alerts,
     ):

@@ -29,6 +29,8 @@ class MarketView:
         self.price_revision = 0
         self.book_revision = 0
         self.synced = False
+        self.gaps = 0
+        """Times that the book was lost since this process began to look."""
         self.feed = "CONNECTING"
         self.feed_detail = ""
         self.trades: Tail[RecordArray] = Tail(revisions, trades)
@@ -60,6 +62,7 @@ class MarketView:
 
     def lose_sync(self) -> None:
         """Records were lost: no depth is better than a wrong one, until the next snapshot."""
+        self.gaps += self.synced
         self.synced = False
         self._book.clear()
         self.book_revision = self._revisions.next()
@@ -92,6 +95,11 @@ class MarketView:
             if places.size:
                 top = tops[places[-1]]
                 self._tops[side] = (int(top["price"]), int(top["size"]))
+
+    @property
+    def ts_event(self) -> int:
+        """The venue's time of the newest record, ns; 0 before the first."""
+        return self._ts_event
 
     def set_feed(self, state: str, detail: str) -> None:
         """Take the feed's state."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from tradewind.runtime.presence import NoRedis, processes_seen
 from tradewind.runtime.settings import PlatformSettings
-from tradewind.store.presence import PresenceSeen, ServicePresence
+from tradewind.store.presence import PresenceSeen, ProcessPresence, ServicePresence
 
 LOOK_S: Final = 2.0
 
@@ -22,6 +22,7 @@ class Neighbours:
     def __init__(self, platform: PlatformSettings) -> None:
         self.services: tuple[ServicePresence, ...] = ()
         """By name; one that several processes run is there as often."""
+        self.processes: tuple[ProcessPresence, ...] = ()
         self._platform = platform
         self._own = (socket.gethostname(), os.getpid())
 
@@ -29,11 +30,12 @@ class Neighbours:
         """Look again and again, until cancelled."""
         while True:
             try:
-                self.services = self._others(await processes_seen(self._platform))
+                self.processes = self._others(await processes_seen(self._platform))
             except NoRedis:
-                self.services = ()
+                self.processes = ()
+            services = (one for process in self.processes for one in process.services)
+            self.services = tuple(sorted(services, key=lambda one: one.name))
             await asyncio.sleep(LOOK_S)
 
-    def _others(self, seen: PresenceSeen) -> tuple[ServicePresence, ...]:
-        others = [process for process in seen.processes if (process.host, process.pid) != self._own]
-        return tuple(sorted((one for process in others for one in process.services), key=lambda one: one.name))
+    def _others(self, seen: PresenceSeen) -> tuple[ProcessPresence, ...]:
+        return tuple(process for process in seen.processes if (process.host, process.pid) != self._own)

@@ -8,12 +8,13 @@ import base64
 import binascii
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any, Final
 
 import asyncpg
 import msgspec
 
-from tradewind.model.identifiers import AccountId, StrategyId
+from tradewind.model.identifiers import AccountId, InstrumentId, StrategyId
 from tradewind.model.instruments import Instrument
 from tradewind.model.order_status import CLOSED
 from tradewind.model.orders import Order
@@ -25,6 +26,7 @@ from tradewind.store.database import Database, DatabaseUnavailable
 from tradewind.store.equity import EquityPoint, EquityRepository
 from tradewind.store.instruments import InstrumentRepository
 from tradewind.store.kill_switches import KillStep, KillSwitch, KillSwitchRepository
+from tradewind.store.leases import HeldLease, LeaseRepository
 from tradewind.store.market_data import Candle, MarketDataRepository
 from tradewind.store.order_store import order_from_row
 from tradewind.store.recovery_rows import ReconciliationRepository, ReconciliationRow
@@ -43,6 +45,11 @@ SELECT account_id, trade_id, client_order_id, venue_order_id, strategy_id, instr
        fee_currency, liquidity_side, ts_event, ts_event AS ts_init
 FROM fills WHERE {} ORDER BY ts_event DESC, trade_id LIMIT {}
 """
+_FEES: Final = """
+SELECT account_id, strategy_id, instrument_id, fee_currency, sum(fee) AS fee, sum(fee * price) AS fee_times_price
+FROM fills WHERE account_id = $1 GROUP BY account_id, strategy_id, instrument_id, fee_currency
+"""
+_LEDGER: Final = "SELECT currency, account_amount, books_amount FROM ledger WHERE account_id = $1"
 _EVENTS: Final = """
 SELECT type, version, payload FROM order_stories
 WHERE account_id = $1 AND client_order_id = $2 ORDER BY sequence LIMIT $3
@@ -52,6 +59,24 @@ ANY: Final = Filters()
 
 Cursor = tuple[int, str]
 """Time in ns and id of the last row of a page; the next page begins after it."""
+
+
+class FeeSum(msgspec.Struct, frozen=True, kw_only=True):
+    """Fees of one strategy in one instrument and currency; ``fee_times_price``: each by its fill's price mantissa."""
+
+    account_id: AccountId
+    strategy_id: StrategyId
+    instrument_id: InstrumentId
+    fee_currency: str
+    fee: Decimal
+    fee_times_price: Decimal
+
+
+class LedgerTotal(msgspec.Struct, frozen=True, kw_only=True):
+    """One currency: what opening balance and fills make of the account, and the sum of all books."""
+
+    account: Decimal
+    books: Decimal
 
 
 class BadCursor(ValueError):
@@ -138,6 +163,20 @@ class StoreQueries:
             return await MarketDataRepository(self._database).candles(
                 instrument_number, interval_s, end_ns=before_ns, limit=limit
             )
+
+    async def leases(self) -> list[HeldLease]:
+        """Who holds which lease."""
+        async with self._turn():
+            return await LeaseRepository(self._database).held()
+
+    async def fee_sums(self) -> list[FeeSum]:
+        """All fees that were ever paid, put together."""
+        return [msgspec.convert(dict(row), FeeSum) for row in await self._fetch(_FEES)]
+
+    async def ledger_totals(self) -> dict[str, LedgerTotal]:
+        """Account and books by currency."""
+        rows = await self._fetch(_LEDGER)
+        return {row["currency"]: LedgerTotal(account=row["account_amount"], books=row["books_amount"]) for row in rows}
 
     async def reconciliation(self) -> ReconciliationRow | None:
         """The last comparison of the venue's balances with the books that said something new."""

@@ -6,11 +6,10 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from tradewind.bus.interface import Bus
 from tradewind.services.api.access import Accessed
 from tradewind.services.api.authorization import NOT_ALLOWED, ReadRight
-from tradewind.services.api.views import BusView, HealthView, StatisticsView, SubscriptionView
-from tradewind.wire.topics import Plane
+from tradewind.services.api.system_board import SystemView, bus_views
+from tradewind.services.api.views import HealthView, StatisticsView
 
 router: Final = APIRouter(tags=["system"], responses=NOT_ALLOWED)
 probes: Final = APIRouter(include_in_schema=False)
@@ -22,16 +21,21 @@ async def health(access: Accessed, who: ReadRight) -> HealthView:
     return access.composer.health()
 
 
+@router.get("/system")
+async def system(access: Accessed, who: ReadRight) -> SystemView:
+    """Services and their vitals, leases, feeds, the last comparison of books and venue, buses."""
+    return access.system.view()
+
+
 @router.get("/statistics")
 async def statistics(access: Accessed, who: ReadRight) -> StatisticsView:
     """Counters of the buses, of the view model and of every metric."""
     context = access.context
-    buses = [_bus_view(Plane.MARKET_DATA, context.market_bus), _bus_view(Plane.ORDERS, context.order_bus)]
     return StatisticsView(
         market_records=access.state.market_records,
         order_events=access.state.ledger.events_seen,
         stream=access.hub.counters,
-        buses=buses,
+        buses=bus_views(context),
         metrics=access.process_metrics.snapshot(),
     )
 
@@ -53,24 +57,3 @@ async def ready(access: Accessed) -> Response:
 async def metrics(access: Accessed, who: ReadRight) -> Response:
     """The Prometheus text page."""
     return Response(access.process_metrics.page(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-def _bus_view(plane: Plane, bus: Bus) -> BusView:
-    counters = bus.statistics()
-    return BusView(
-        plane=plane.value,
-        published=counters.published,
-        publish_waits=counters.publish_waits,
-        subscriptions=[
-            SubscriptionView(
-                topic=one.topic,
-                group=one.group,
-                delivered=one.delivered,
-                lag=one.lag,
-                dropped_records=one.dropped_records,
-                gaps=one.gaps,
-                dead_lettered=one.dead_lettered,
-            )
-            for one in counters.subscriptions
-        ],
-    )

@@ -27,6 +27,7 @@ from tradewind.services.api.server import PageServer, bind
 from tradewind.services.api.settings import ApiSettings, allowed_hosts, check_binding
 from tradewind.services.api.state import ViewState
 from tradewind.services.api.streaming import StreamHub
+from tradewind.services.api.system_board import SystemBoard
 from tradewind.services.api.throttling import Throttle
 from tradewind.services.api.tls import tls_files
 from tradewind.store.audit import AuditRepository
@@ -61,6 +62,8 @@ class ApiService:
         composer.parts.add_whole("alerts", lambda: self._alerts.revision, self._alerts.rows)
         self._kills = KillBoard(self._state.revisions, queries)
         composer.parts.add_whole("kill_switches", lambda: self._kills.revision, self._kills.rows)
+        self._system = SystemBoard(context, self._state, queries, self._neighbours, board, metrics)
+        composer.parts.add_whole("system", lambda: self._system.revision, self._system.view)
         self._feeder = Feeder(context, self._state, queries, settings)
         self._hub = StreamHub(self._state, composer, settings, self._abort)
         self._link = _redis_link(context)
@@ -80,6 +83,7 @@ class ApiService:
             self.desk,
             self.trail,
             Throttle(settings.requests_per_s_of_one),
+            self._system,
         )
         self.application = build_application(access, program_version)
         guarded = Guard(
@@ -122,6 +126,7 @@ class ApiService:
             tasks.create_task(self._feeder.run())
             tasks.create_task(self._alerts.run(self._context))
             tasks.create_task(self._kills.run(self._context))
+            tasks.create_task(self._system.run())
             tasks.create_task(self._hub.run())
             tasks.create_task(self._neighbours.run())
             tasks.create_task(self._server.run(before_stop=self._hub.close))
