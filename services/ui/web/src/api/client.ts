@@ -3,6 +3,9 @@
  * it is answered 401. What is refused becomes an ApiProblem whose message is the sentence that the platform said.
  */
 
+import createClient from "openapi-fetch";
+import type { paths } from "./schema";
+
 const BASE = "/api/v1";
 const TIMEOUT_MS = 10_000;
 const HEADER = { "X-Tradewind-Request": "yes" } as const;
@@ -51,34 +54,57 @@ export function sendOnce<T = unknown>(method: Method, path: string, body?: unkno
 }
 
 async function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  return content<T>(await fetched(made(method, path, body, signal)));
+}
+
+async function once<T>(method: string, path: string, body?: unknown): Promise<T> {
+  return content<T>(await attempt(made(method, path, body)));
+}
+
+function made(method: string, path: string, body: unknown, signal?: AbortSignal): Request {
+  const request: RequestInit = { method };
+  if (signal) request.signal = signal;
+  if (body !== undefined) {
+    request.body = JSON.stringify(body);
+    request.headers = { "Content-Type": "application/json" };
+  }
+  return new Request(BASE + path, request);
+}
+
+async function content<T>(answer: Response): Promise<T> {
+  return (answer.status === 204 ? undefined : await answer.json()) as T;
+}
+
+/** One request, and a second attempt with a new session when the first was answered 401. */
+async function fetched(request: Request): Promise<Response> {
+  const second = request.clone();
   try {
-    return await once<T>(method, path, body, signal);
+    return await attempt(request);
   } catch (error) {
-    if (error instanceof ApiProblem && error.status === 401 && (await refreshSession())) {
-      return once<T>(method, path, body, signal);
-    }
+    if (error instanceof ApiProblem && error.status === 401 && (await refreshSession())) return attempt(second);
     throw error;
   }
 }
 
-async function once<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const timeout = AbortSignal.timeout(TIMEOUT_MS);
-  const request: RequestInit = {
-    method,
-    headers: body === undefined ? HEADER : { ...HEADER, "Content-Type": "application/json" },
-    signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-    credentials: "same-origin",
-  };
-  if (body !== undefined) request.body = JSON.stringify(body);
+async function attempt(request: Request): Promise<Response> {
+  for (const [name, value] of Object.entries(HEADER)) request.headers.set(name, value);
   let answer: Response;
   try {
-    answer = await fetch(BASE + path, request);
+    answer = await fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(TIMEOUT_MS)]) });
   } catch (error) {
-    if (signal?.aborted) throw error;
-    throw new ApiProblem(0, noAnswer(method));
+    if (request.signal.aborted) throw error;
+    throw new ApiProblem(0, noAnswer(request.method));
   }
   if (!answer.ok) throw await problemOf(answer);
-  return (answer.status === 204 ? undefined : await answer.json()) as T;
+  return answer;
+}
+
+/** The api with the types of its own description; `data` is there, or an ApiProblem was thrown. */
+export const api = createClient<paths>({ baseUrl: "", fetch: fetched });
+
+/** What an answer of `api` holds. */
+export async function told<T>(answer: Promise<{ data?: T }>): Promise<T> {
+  return (await answer).data as T;
 }
 
 function noAnswer(method: string): string {

@@ -4,7 +4,7 @@
  */
 
 import { create } from "zustand";
-import { ApiProblem, onUnauthorized, read, sendOnce } from "../api/client";
+import { api, ApiProblem, onUnauthorized, sendOnce, told } from "../api/client";
 import type { AuthState, User } from "../api/types";
 import { milliseconds } from "../money/format";
 
@@ -39,8 +39,8 @@ export const session = {
   /** Ask who is logged in. */
   async look(): Promise<void> {
     try {
-      let state = await read<AuthState>("/auth/state");
-      if (!state.user && knownExpiry() && (await refresh())) state = await read<AuthState>("/auth/state");
+      let state = await told(api.GET("/api/v1/auth/state"));
+      if (!state.user && knownExpiry() && (await refresh())) state = await told(api.GET("/api/v1/auth/state"));
       useSession.setState({ setupNeeded: state.setup_needed, oidc: state.oidc });
       if (state.user) enter(state.user);
       else leave("");
@@ -66,7 +66,7 @@ export const session = {
   /** The stream was closed or refused. Answers whether there is a session with which to connect again. */
   async renew(): Promise<boolean> {
     try {
-      const state = await read<AuthState>("/auth/state");
+      const state = await told(api.GET("/api/v1/auth/state"));
       if (state.user) {
         enter(state.user);
         return true;
@@ -137,7 +137,7 @@ async function refreshOnce(): Promise<boolean> {
   const mine = user?.expires_at ? milliseconds(user.expires_at) : 0;
   // Another window has done it meanwhile.
   if (user && knownExpiry() > mine + EARLY_MS) {
-    const state = await read<AuthState>("/auth/state");
+    const state = await told(api.GET("/api/v1/auth/state"));
     if (state.user) {
       enter(state.user);
       return true;

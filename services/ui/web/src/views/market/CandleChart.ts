@@ -21,7 +21,7 @@ import type { Bar, Instrument, Mark, Order } from "../../api/types";
 import { decimalsOf } from "../../money/decimal";
 import { clockTime, dateTime, type Zone } from "../../money/format";
 import { colours, faint, type Colours } from "../../shown/colours";
-import { BarRow, barSecond, secondsOf } from "./bars";
+import { BarRow, barSecond, secondsOf, type Interval } from "./bars";
 
 const MOST_LINES = 40;
 const MOST_MARKS = 400;
@@ -61,7 +61,7 @@ export class CandleChart {
   constructor(
     place: HTMLElement,
     instrument: Instrument,
-    private readonly interval: string,
+    private readonly interval: Interval,
     private readonly events: Events,
   ) {
     const precision = decimalsOf(instrument.price_increment);

@@ -1,22 +1,22 @@
 /** The candles with their intervals and the legend of the bar that is pointed at. */
 
 import { memo, useEffect, useMemo, useRef, useState, type ReactElement, type RefObject } from "react";
-import { read, type Query } from "../../api/client";
-import type { Bar, BarPage, Instrument, Mark } from "../../api/types";
+import { api, told } from "../../api/client";
+import type { Bar, Instrument, Mark } from "../../api/types";
 import { onColours, prefer, usePreferences } from "../../app/preferences";
 import { chosen, live, useDrawn, useLink } from "../../live/live";
 import { isUnfinished } from "../../live/model";
 import { decimal, decimalsOf, subtract, text } from "../../money/decimal";
 import { number, signed } from "../../money/format";
 import { ErrorNote, Panel } from "../../shown/notes";
-import { INTERVALS } from "./bars";
+import { INTERVALS, type Interval } from "./bars";
 import { CandleChart, type Pointed } from "./CandleChart";
 
 const PAGE = 500;
 
 interface ChartProps {
   instrument: Instrument;
-  interval: string;
+  interval: Interval;
   /** There are too few candles of this length for a picture. */
   onFew: () => void;
 }
@@ -91,30 +91,33 @@ class BarLoader {
   private cursor: string | null = null;
 
   constructor(
-    private readonly path: string,
-    private readonly interval: string,
+    private readonly instrumentId: string,
+    private readonly interval: Interval,
     private readonly tell: (bars: readonly Bar[]) => void,
     private readonly fail: (problem: unknown) => void,
   ) {}
 
   async newest(): Promise<void> {
-    await this.ask({}, this.cursor === null);
+    await this.ask(null, this.cursor === null);
   }
 
   async older(): Promise<void> {
-    if (this.cursor !== null) await this.ask({ before: this.cursor }, true);
+    if (this.cursor !== null) await this.ask(this.cursor, true);
   }
 
   stop(): void {
     this.ending.abort();
   }
 
-  private async ask(query: Query, isFurther: boolean): Promise<void> {
+  private async ask(before: string | null, isFurther: boolean): Promise<void> {
     if (this.isAsking) return;
     this.isAsking = true;
     try {
-      const asked = { interval: this.interval, limit: PAGE, ...query };
-      const page = await read<BarPage>(this.path, asked, this.ending.signal);
+      const path = { instrument_id: this.instrumentId };
+      const query = { interval: this.interval, limit: PAGE, ...(before === null ? {} : { before }) };
+      const page = await told(
+        api.GET("/api/v1/bars/{instrument_id}", { params: { path, query }, signal: this.ending.signal }),
+      );
       if (isFurther) this.cursor = page.next_cursor;
       this.tell(page.bars);
       this.fail(null);
@@ -137,12 +140,11 @@ function Candles({ instrument, interval, onFew, legend }: CandlesProps): ReactEl
   const [error, setError] = useState<unknown>(null);
   useEffect(() => {
     if (!place.current) return;
-    const path = `/bars/${encodeURIComponent(instrument.instrument_id)}`;
     const take = (bars: readonly Bar[]): void => {
       chart.takeBars(bars);
       if (bars.length < FEW) onFew();
     };
-    const loader = new BarLoader(path, interval, take, setError);
+    const loader = new BarLoader(instrument.instrument_id, interval, take, setError);
     const chart = new CandleChart(place.current, instrument, interval, {
       onPoint: (pointed) => write(legend.current, pointed, instrument),
       onOlder: () => void loader.older(),

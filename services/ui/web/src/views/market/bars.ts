@@ -5,10 +5,17 @@ import { byTime } from "../../live/model";
 
 export const INTERVALS = ["1s", "1m", "5m", "15m", "1h", "1d"] as const;
 
-const SECONDS: Record<string, number> = { "1s": 1, "1m": 60, "5m": 300, "15m": 900, "1h": 3_600, "1d": 86_400 };
+export type Interval = (typeof INTERVALS)[number];
 
-export function secondsOf(interval: string): number {
-  return SECONDS[interval] ?? 60;
+const SECONDS: Record<Interval, number> = { "1s": 1, "1m": 60, "5m": 300, "15m": 900, "1h": 3_600, "1d": 86_400 };
+
+export function secondsOf(interval: Interval): number {
+  return SECONDS[interval];
+}
+
+/** A length that somebody once chose, if it still is one. */
+export function intervalOf(text: string): Interval | null {
+  return INTERVALS.find((one) => one === text) ?? null;
 }
 
 /** Whole seconds of a bar's time, as the chart counts. */

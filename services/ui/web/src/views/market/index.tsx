@@ -7,6 +7,7 @@ import { usePreferences } from "../../app/preferences";
 import { navigate, useRoute } from "../../app/routes";
 import { choose, usePart, useParts } from "../../live/live";
 import { Skeleton } from "../../shown/notes";
+import { intervalOf, type Interval } from "./bars";
 import { ChartPanel } from "./ChartPanel";
 import { InstrumentBar } from "./InstrumentBar";
 import { InstrumentSearch } from "./InstrumentSearch";
@@ -56,11 +57,11 @@ export default function MarketView(): ReactElement {
 }
 
 /** The chosen length of a candle; until one is chosen a minute, or a second where minutes make no picture yet. */
-function useInterval(): { chosen: string; onFew: () => void } {
+function useInterval(): { chosen: Interval; onFew: () => void } {
   const preferred = usePreferences((now) => now.interval);
-  const [first, setFirst] = useState("1m");
+  const [first, setFirst] = useState<Interval>("1m");
   const onFew = useCallback(() => setFirst("1s"), []);
-  return { chosen: preferred || first, onFew };
+  return { chosen: intervalOf(preferred) ?? first, onFew };
 }
 
 function Shown({
@@ -69,7 +70,7 @@ function Shown({
   onSearch,
 }: {
   instrument: Instrument;
-  interval: { chosen: string; onFew: () => void };
+  interval: { chosen: Interval; onFew: () => void };
   onSearch: () => void;
 }): ReactElement {
   return (
