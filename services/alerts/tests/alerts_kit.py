@@ -27,7 +27,7 @@ from tradewind.services.alerts.service import SERVICE
 from tradewind.services.alerts.settings import Settings
 from tradewind.store.alerts import Alert, AlertRepository
 from tradewind.store.database import Database
-from tradewind.store.presence import Presence, ProcessPresence, ServicePresence
+from tradewind.store.presence import Presence, ProcessPresence, ServicePresence, Vitals
 
 WAIT_S: Final = 30.0
 LOGIN: Final = ("desk", "correct horse")
@@ -250,12 +250,20 @@ class Deployment:
             yield context
 
     async def tell(
-        self, name: str, state: str = "ready", *, reason: str = "", kind: str = "feed", restarts: int = 0
+        self,
+        name: str,
+        state: str = "ready",
+        *,
+        reason: str = "",
+        kind: str = "feed",
+        restarts: int = 0,
+        lag_s: float = 0.0,
     ) -> None:
         """A process of one service says how it is, for the rest of the test."""
         row = ServicePresence(name=name, kind=kind, state=state, reason=reason, restarts=restarts, since_ns=1)
+        vitals = Vitals(loop_lag_s=lag_s, bus_lag=0, queue_fill=0.0, gaps=0)
         process = ProcessPresence(
-            process_id=f"host:{name}", host="host", pid=1, version="1", since_ns=1, services=(row,)
+            process_id=f"host:{name}", host="host", pid=1, version="1", since_ns=1, services=(row,), vitals=vitals
         )
         assert await self._presence.tell(process, ttl_s=300)
 

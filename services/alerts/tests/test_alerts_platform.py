@@ -49,6 +49,14 @@ async def until_told(hook: Hook, *wanted: str) -> None:
             await asyncio.sleep(0.05)
 
 
+async def until_noted(hook: Hook) -> None:
+    """Nothing is being sent for a moment: what was answered is noted by then. A death before that sends it again."""
+    answered = -1
+    while answered != len(hook.bodies):
+        answered = len(hook.bodies)
+        await asyncio.sleep(1.0)
+
+
 async def until_ready(port: int, service: str) -> None:
     """A process says at its health port that a service is ready."""
     async with asyncio.timeout(WAIT_S), aiohttp.ClientSession() as session:
@@ -61,7 +69,10 @@ async def until_ready(port: int, service: str) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_the_venue_dies_and_comes_back_with_a_restart_in_between(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+async def test_the_venue_dies_and_comes_back_with_a_restart_in_between(
+    tmp_path: pathlib.Path, end: signal.Signals
+) -> None:
     venue_port, health_port = free_port(), free_port()
     venue = {"TRADEWIND_DATA_DIR": str(tmp_path / "venue"), "TRADEWIND_SIM_VENUE_PORT": str(venue_port)}
     async with Hook().running() as hook:
@@ -78,13 +89,16 @@ async def test_the_venue_dies_and_comes_back_with_a_restart_in_between(tmp_path:
         }
         async with contextlib.AsyncExitStack() as stack:
             sim = await stack.enter_async_context(running("run", "sim-venue", env=venue))
-            async with running("up", *PLATFORM, env=platform):
+            async with running("up", *PLATFORM, env=platform) as first:
                 await until_ready(health_port, "market-data")
                 await until_ready(health_port, "alerts")
                 assert hook.of("BookOutOfSync") == []
                 sim.kill()
                 await sim.wait()
                 await until_told(hook, "OPENED")
+                await until_noted(hook)
+                first.send_signal(end)
+                await first.wait()
         async with running("up", *PLATFORM, env=platform):
             await until_ready(health_port, "alerts")
             async with running("run", "sim-venue", env=venue):

@@ -285,7 +285,7 @@ async def known_mark(deployment: Deployment, mark: str) -> bool:
 
 
 async def test_not_ready_failed_and_restarting(deployment: Deployment) -> None:
-    async with deployment.copy(quick(restarts=2)) as context:
+    async with deployment.copy(quick(restarts=2, loop_lag_s=0.0)) as context:
         await deployment.tell("execution", "not-ready", reason="the venue does not answer", kind="order-path")
         unready = await deployment.comes("ServiceNotReady", "OPEN")
         assert (unready.severity, unready.subject) == ("critical", "execution")
@@ -295,12 +295,19 @@ async def test_not_ready_failed_and_restarting(deployment: Deployment) -> None:
         await deployment.tell("strategy-ema-cross", "not-ready", reason="FAILED: division by zero", kind="strategy")
         assert (await deployment.comes("StrategyFailed", "OPEN")).subject == "strategy-ema-cross"
         assert context.health.ready
+        await deployment.tell("portfolio", lag_s=1.2)
+        assert (await deployment.comes("EventLoopLate", "OPEN")).subject == "portfolio"
+        await deployment.tell("portfolio", lag_s=0.6)
         await deployment.tell("recorder", kind="books", restarts=5)
         await until(lambda: known(deployment, "recorder"))
         # What there was before it looked is not counted, only what grows.
         assert await deployment.find("ServiceRestarting") == []
         await deployment.tell("recorder", kind="books", restarts=7)
         assert (await deployment.comes("ServiceRestarting", "OPEN")).subject == "recorder"
+        # An alert of a number ends only well below its bound.
+        assert [one.state for one in await deployment.find("EventLoopLate")] == ["OPEN"]
+        await deployment.tell("portfolio", lag_s=0.4)
+        await deployment.comes("EventLoopLate", "RESOLVED")
 
 
 async def test_without_redis_nothing_is_said_to_be_away_and_that_is_said(

@@ -12,7 +12,7 @@ from tradewind.services.alerts.settings import Settings
 from tradewind.services.alerts.store_eye import StoreSeen
 from tradewind.store.alert_deliveries import Channel
 from tradewind.store.alerts import Severity, fingerprint_of
-from tradewind.store.presence import ServicePresence
+from tradewind.store.presence import ProcessPresence, ServicePresence
 
 NS: Final = 1_000_000_000
 OWN_LEASE: Final = "alerts"
@@ -107,6 +107,8 @@ def of_presence(moment: Moment, eye: PresenceEye, own_name: str) -> Iterator[Fin
             yield finding("ServiceAway", name, f"no process tells of {name}", hold_s=settings.service_away_s)
     for name, copies in there.items():
         yield from _of_service(moment, name, copies)
+    for process in eye.seen.processes:
+        yield from _of_loop(moment, process)
     restarts: dict[str, int] = {}
     for what, count in eye.starts().items():
         name = what.partition(" ")[0]
@@ -132,6 +134,17 @@ def _of_service(moment: Moment, name: str, copies: Iterable[ServicePresence]) ->
         reason = f": {worst.reason}" if worst.reason else ""
         hold_s = moment.settings.service_not_ready_s
         yield finding("ServiceNotReady", name, f"{name} is {worst.state}{reason}", hold_s=hold_s, severity=severity)
+
+
+def _of_loop(moment: Moment, process: ProcessPresence) -> Iterator[Finding]:
+    if process.vitals is None or not process.services:
+        return
+    # A process of its own goes by its service; one that runs many by its host.
+    subject = process.services[0].name if len(process.services) == 1 else process.host
+    lag_ms = process.vitals.loop_lag_s * 1_000
+    if moment.exceeds("EventLoopLate", subject, lag_ms, moment.settings.loop_lag_ms):
+        summary = f"the event loop of {subject} is {lag_ms:.0f} ms late"
+        yield finding("EventLoopLate", subject, summary, hold_s=moment.settings.loop_lag_s)
 
 
 def of_stores_away(moment: Moment, *, presence_problem: str, bus_problem: str) -> Iterator[Finding]:

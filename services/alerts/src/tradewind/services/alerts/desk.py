@@ -42,7 +42,9 @@ PUBLISH_TIMEOUT_S: Final = 5.0
 KEEP_NS: Final = 30 * 86_400 * NS
 """Resolved alerts and what was told of them are kept for so long."""
 _TIDY_EVERY_S: Final = 3_600.0
-_OF_PRESENCE: Final = frozenset({"ServiceAway", "ServiceNotReady", "ServiceRestarting", "StrategyFailed"})
+_OF_PRESENCE: Final = frozenset(
+    {"ServiceAway", "ServiceNotReady", "ServiceRestarting", "StrategyFailed", "EventLoopLate"}
+)
 _OF_BUS: Final = frozenset({"OrderMessagesWait", "MessagePutAside"})
 _OF_FEEDS: Final = frozenset({"BookOutOfSync"})
 
