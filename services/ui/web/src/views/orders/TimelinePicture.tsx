@@ -2,7 +2,7 @@
 
 import { useMemo, type ReactElement } from "react";
 import { Time } from "../../shown/quantities";
-import { placed, titleOf, toneOf, took, type Placed, type Step, type Timeline } from "./timeline";
+import { fractionOf, placed, titleOf, toneOf, took, type Placed, type Step, type Timeline } from "./timeline";
 
 const WIDTH = 460;
 const EDGE = 8;
@@ -72,6 +72,7 @@ function StepLine({ placed: one, longest }: { placed: Placed; longest: number })
       </span>
       <span className="muted">
         <Time ns={one.step.ts} />
+        {fractionOf(one.step.ts)}
       </span>
     </li>
   );

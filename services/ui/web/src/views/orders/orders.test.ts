@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Order } from "../../api/types";
 import { valueProblem } from "./acting";
 import { askedOf, filtersOf, mergedOrders, NO_FILTERS, orderFits, spanOf, withFilters } from "./filters";
-import { placed, took, type Step } from "./timeline";
+import { fractionOf, placed, took, type Step } from "./timeline";
 
 function order(id: string, more: Partial<Order> = {}): Order {
   return {
@@ -123,6 +123,7 @@ describe("the picture of a story", () => {
       "45.6 ms",
       "2.10 s",
     ]);
+    expect(fractionOf("1700000000042317009")).toBe(".042\u2009317");
     expect(took(250e9)).toBe("4 min 10 s");
     expect(took(3 * 3_600e9 + 60e9 * 5)).toBe("3 h 5 min");
   });

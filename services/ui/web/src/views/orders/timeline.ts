@@ -72,6 +72,12 @@ function digits(value: number): string {
   return value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0);
 }
 
+/** What of a second stands after its time of day: ".042 317", milliseconds and microseconds. */
+export function fractionOf(ns: string): string {
+  const rest = ns.slice(-9).padStart(9, "0");
+  return `.${rest.slice(0, 3)}\u2009${rest.slice(3, 6)}`;
+}
+
 const TITLES: Record<string, string> = {
   tick: "Market data came",
   intent: "The strategy decided",
