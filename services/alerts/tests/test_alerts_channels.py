@@ -331,7 +331,7 @@ async def test_what_cannot_be_told_for_too_long_is_given_up(deployment: Deployme
     async with deployment.copy(quick(webhook_url=hook.url, give_up_s=0.3)):
         queue = AlertDeliveries(deployment.database)
         await until(lambda: given_up(queue))
-        assert (await deployment.find("NotificationFailed"))[0].state == "OPEN"
+        await deployment.comes("NotificationFailed", "OPEN")
 
 
 async def given_up(queue: AlertDeliveries) -> bool:
