@@ -28,6 +28,14 @@ from tradewind.wire.topics import ORDERS_COMMANDS, REF_INSTRUMENTS, STRATEGY_LOG
 HELD = 400
 
 
+class Tidy(Diarist):
+    """Cancels what it has when it is stopped, and would send one more."""
+
+    def on_stop(self) -> None:
+        self.context.cancel_all()
+        self.context.buy(BTC, 1_000, 5_900_000)
+
+
 class Breaks(Diarist):
     """Fails at the first quote of its first life."""
 
@@ -148,7 +156,7 @@ async def test_a_stop_with_flatten_goes_on_over_a_silent_venue_and_a_restart(
 async def test_a_start_gives_up_a_stop_that_cannot_end_and_hold_leaves_the_orders(
     context: ServiceContext, path: Venue
 ) -> None:
-    async with hosted(context, Diarist) as told:
+    async with hosted(context, Tidy) as told:
         async with path.answering():
             await told.until("RUNNING")
             await with_position(context, path)
@@ -259,13 +267,13 @@ async def test_a_hold_ends_with_a_policy_that_somebody_gives(context: ServiceCon
 async def test_of_two_hosts_the_later_one_has_the_strategy_and_the_earlier_touches_nothing(
     context: ServiceContext, path: Venue
 ) -> None:
-    async with path.answering(), hosted(context, Diarist) as told:
+    async with path.answering(), hosted(context, Tidy) as told:
         first = await told.until("RUNNING")
         await with_position(context, path)
         path.commands.clear()
         health = context.health
         other = dataclasses.replace(context, health=type(health)(health.name, health.kind))
-        async with hosted(other, Diarist) as both:
+        async with hosted(other, Tidy) as both:
             await both.until("RUNNING", run=first.run + 1)
             await until(lambda: "another process has started this strategy" in health.reason)
             assert len(path.open()) == 1

@@ -116,7 +116,11 @@ class StrategyHost:
         """The strategy trades."""
         if self._control.start_policy is not None:
             self._control = msgspec.structs.replace(self._control, start_policy=None)
-            await self._stored(lambda: self._repository.put(self._control))
+            try:
+                await self._stored(lambda: self._repository.put(self._control))
+            except RunSuperseded:
+                self.leaves_orders = True  # the run ends by this, and must not end what another has
+                raise
         words = "; ".join(filter(None, (note, self._settings_words())))
         self._context.health.set_ready(words)
         await self._say(HostState.RUNNING, words)

@@ -44,7 +44,7 @@ class Watcher(Protocol):
     """Who looks after a run: told of its turns, in their order."""
 
     leaves_orders: bool
-    """Read when the run is cancelled: its orders stay as they are, and ``on_stop`` is called all the same."""
+    """Read when the run is cancelled: its orders stay as they are, and ``on_stop`` can ask for nothing."""
 
     async def begun(self, note: str) -> None:
         """The strategy trades. ``note`` is what is worth a look, or empty."""
@@ -285,6 +285,10 @@ class _Run:
 
     async def _say_goodbye(self) -> None:
         was_mute = self._engine.is_mute
+        if self._watcher.leaves_orders:
+            # What waits and what ``on_stop`` asks for may be about orders that somebody else looks after now.
+            self._engine.desk.drop_pending()
+            self._engine.desk.is_held_back = True
         try:
             self._engine.stop()
             await self._flush()
