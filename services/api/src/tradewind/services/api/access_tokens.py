@@ -17,6 +17,7 @@ from tradewind.runtime.refusals import StartRefused
 SHORTEST_KEY: Final = 32
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "tradewind"
+_SEALED: Final = "tradewind sealed"
 _NS: Final = 1_000_000_000
 
 
@@ -53,6 +54,21 @@ class AccessTokens:
         ends = min(int(time.time() + self.lifetime_s), until)
         claims = {"iss": _ISSUER, "sub": name, "role": role, "sid": session_id, "exp": ends, "until": until}
         return jwt.encode(claims, self._key, algorithm=_ALGORITHM), ends * _NS
+
+    def seal(self, content: dict[str, str], lifetime_s: int) -> str:
+        """A text that only we could have made, for somebody to bring back within a time. It is no access token."""
+        claims = {**content, "iss": _SEALED, "exp": int(time.time()) + lifetime_s}
+        return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
+
+    def unseal(self, sealed: str) -> dict[str, Any] | None:
+        """The content of what was sealed; None when it was not, or too long ago."""
+        try:
+            content: dict[str, Any] = jwt.decode(
+                sealed, self._key, algorithms=[_ALGORITHM], issuer=_SEALED, options={"require": ["exp", "iss"]}
+            )
+        except jwt.InvalidTokenError:
+            return None
+        return content
 
     def read(self, token: str) -> Claims | None:
         """What a token says; None when it is not ours, or over."""

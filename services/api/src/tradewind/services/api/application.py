@@ -53,7 +53,6 @@ def build_application(access: Access, version: str) -> FastAPI:
     for routes in (
         routes_system,
         routes_market,
-        routes_oidc,
         routes_orders,
         routes_commands,
         routes_kill,

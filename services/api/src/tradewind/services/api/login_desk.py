@@ -18,6 +18,7 @@ from tradewind.services.api.attempts import Attempts
 from tradewind.services.api.auditing import AuditTrail
 from tradewind.services.api.directory import Directory, hash_of
 from tradewind.services.api.identity import Identity, Role
+from tradewind.services.api.oidc import oidc_of
 from tradewind.services.api.operator_tokens import OperatorTokens
 from tradewind.services.api.passwords import Passwords
 from tradewind.services.api.settings import ApiSettings
@@ -70,6 +71,7 @@ class LoginDesk:
         self.operators = OperatorTokens(settings.operator_tokens)
         self.directory = Directory(self.logins, settings.query_timeout_s, log)
         self._access_tokens = AccessTokens(settings.signing_key, settings.access_minutes * 60)
+        self.oidc = oidc_of(settings, self._access_tokens)
         self._settings = settings
         self._attempts = attempts
         self._trail = trail

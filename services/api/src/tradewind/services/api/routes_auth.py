@@ -100,7 +100,7 @@ async def state(access: Accessed, request: Request) -> AuthStateView:
         setup_needed = who is None and await access.desk.link_is_needed()
     except DatabaseUnavailable:
         setup_needed = False
-    return AuthStateView(setup_needed=setup_needed, user=_me(who) if who else None, oidc=None)
+    return AuthStateView(setup_needed=setup_needed, user=_me(who) if who else None, oidc=_oidc(access))
 
 
 @router.post("/login", responses=_OPEN)
@@ -176,6 +176,11 @@ def admit(request: Request, response: Response, entrance: Entrance) -> MeView:
             secure=secure, max_age=max(int(left_s), 1),
         )  # fmt: skip
     return _me(who)
+
+
+def _oidc(access: Access) -> OidcView | None:
+    provider = access.desk.oidc
+    return None if provider is None else OidcView(name=provider.name, start_url=f"{REFRESH_PATH}/oidc/start")
 
 
 def _me(who: Identity) -> MeView:

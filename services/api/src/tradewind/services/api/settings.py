@@ -27,6 +27,14 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     trusted_proxies: str = ""
     signing_key: str = ""
     operator_tokens: str = ""
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = ""
+    oidc_name: str = "single sign-on"
+    oidc_scope: str = "openid profile"
+    oidc_name_claim: str = "preferred_username"
+    oidc_role_claim: str = "role"
+    oidc_roles: str = ""
     access_minutes: Annotated[float, Meta(ge=0.01, le=30.0)] = 10.0
     session_hours: Annotated[float, Meta(ge=0.01, le=720.0)] = 12.0
     link_hours: Annotated[float, Meta(ge=0.01, le=168.0)] = 24.0
