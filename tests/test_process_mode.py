@@ -56,6 +56,9 @@ class Demo:
     def states(self) -> dict[str, str]:
         return {row["name"]: row["state"] for row in _get(self._health)["services"]}
 
+    def reasons(self) -> dict[str, str]:
+        return {row["name"]: row["reason"] for row in _get(self._health)["services"]}
+
     def restarts(self) -> dict[str, int]:
         return {row["name"]: row["restarts"] for row in _get(self._health)["services"]}
 
