@@ -64,6 +64,7 @@ class UiPlatform:
         self._lines: list[str] = []
         self._people: dict[str, Person] = {}
         self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
         self.url = ""
 
     @property
@@ -112,7 +113,8 @@ class UiPlatform:
             text=True,
             cwd=self._folder,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         found = until(
             lambda: _ADDRESS.search(self.output) or self._refuse_ended(), START_S, lambda: self.output[-4_000:]
         )
@@ -140,6 +142,10 @@ class UiPlatform:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(10)
+        if self._reader is not None:
+            self._reader.join(10)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def person(self, name: str) -> Person:
         """Somebody of PEOPLE, logged in by REST."""
