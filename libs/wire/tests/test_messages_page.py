@@ -30,7 +30,7 @@ def test_every_message_has_a_row_and_a_topic(name: str) -> None:
 
 def test_the_page_names_no_message_that_is_gone() -> None:
     types = {name for name in NAMED if re.fullmatch(r"[A-Z][a-z]+[A-Za-z]+", name)}
-    parts = {"MarketBatch", "Instrument", "Balance", "BalanceDifference"}
+    parts = {"MarketBatch", "Instrument", "Balance", "BalanceDifference", "LimitUsed"}
     assert types - parts - {"UndecodableMessage"} <= set(MESSAGE_TYPES)
 
 

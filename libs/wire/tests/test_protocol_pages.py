@@ -21,7 +21,7 @@ from tradewind.wire.describing import field_meanings, record_layout
 from tradewind.wire.describing.asyncapi import asyncapi_document
 from tradewind.wire.describing.markdown_tables import STATUS_AFTER, TABLES, UnknownTable, with_tables
 from tradewind.wire.encoding import MESSAGE_TYPES, VERSIONS, decode
-from tradewind.wire.events import ORDER_EVENT_TYPES, BalanceDifference
+from tradewind.wire.events import ORDER_EVENT_TYPES, BalanceDifference, LimitUsed
 from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.market_records import MARKET_RECORD, empty_records
 from tradewind.wire.topic_messages import DEAD_LETTERS, MARKET_EVENTS, TRAFFIC
@@ -31,7 +31,13 @@ HERE: Final = pathlib.Path(__file__).parent
 MAKER: Final = runpy.run_path(str(HERE / "make_protocol_pages.py"))
 DOCUMENT: Final[dict[str, Any]] = asyncapi_document(MAKER["examples"]())
 PARSER: Final = "TRADEWIND_TEST_ASYNCAPI_PARSER"
-STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (*MESSAGE_TYPES.values(), Instrument, Balance, BalanceDifference)
+STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
+    *MESSAGE_TYPES.values(),
+    Instrument,
+    Balance,
+    BalanceDifference,
+    LimitUsed,
+)
 
 
 @pytest.mark.parametrize("path", MAKER["pages"](), ids=lambda path: path.name)

@@ -14,7 +14,9 @@ from tradewind.store.equity import EquityPoint, EquityRepository
 from tradewind.store.instruments import InstrumentRepository
 from tradewind.store.leases import LeaseRepository
 from tradewind.store.order_store import BookRow, OrderBatch, OrderStore
+from tradewind.wire.events import LimitsUsed, LimitUsed
 from tradewind.wire.market_records import RecordFlag, RecordKind, RecordSide
+from tradewind.wire.topics import RISK_LIMITS
 
 
 @pytest.fixture
@@ -115,3 +117,22 @@ async def test_the_system_shows_services_vitals_leases_and_feeds(traded: Running
     await traded.publisher.records(record(RecordKind.CLEAR, RecordSide.NONE, flags=RecordFlag.GAP | RecordFlag.LAST))
     page = await traded.eventually("/api/v1/system", lambda body: not body["feeds"][0]["synced"])
     assert page["feeds"][0]["gaps"] == 1
+
+
+async def test_limits_are_shown_as_they_were_last_told(traded: RunningApi) -> None:
+    uses = (
+        LimitUsed(scope="account:BINANCE-main", name="max_open_orders", used=Decimal(200), limit=Decimal(200)),
+        LimitUsed(scope="account:BINANCE-main", name="max_daily_loss", used=Decimal("2.5"), limit=Decimal(10)),
+    )
+    message = LimitsUsed(account_id=ACCOUNT, uses=uses, **traded.publisher.identity())
+    await traded.publisher.send(RISK_LIMITS, message)
+    page = await traded.eventually("/api/v1/limits", lambda body: body["rows"])
+    loss, orders = page["rows"]
+    assert (loss["used"], loss["limit"], loss["share"], loss["unit"], loss["tripped"]) == (
+        "2.50",
+        "10.00",
+        0.25,
+        "quote currency",
+        False,
+    )
+    assert (orders["used"], orders["unit"], orders["tripped"]) == ("200", "orders", True)

@@ -14,7 +14,7 @@ import pytest
 from order_path_kit import BTCUSDT, submit
 from scripted_venue import ScriptedVenue
 
-from tradewind.bus.interface import Bus
+from tradewind.bus.interface import Bus, Start
 from tradewind.bus.memory import MemoryBus
 from tradewind.model.enums import OrderSide, OrderType
 from tradewind.model.identifiers import AccountId, ClientOrderId
@@ -29,9 +29,10 @@ from tradewind.services.execution.settings import Settings
 from tradewind.store.database import Database
 from tradewind.store.firm_allocations import FirmAllocations
 from tradewind.store.order_store import OrderStore
+from tradewind.wire.events import LimitsUsed
 from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.market_records import RecordFlag, RecordKind, RecordSide, empty_records, instrument_number
-from tradewind.wire.topics import ORDERS_COMMANDS, market_events
+from tradewind.wire.topics import ORDERS_COMMANDS, RISK_LIMITS, market_events
 
 FAST = Settings(lease_duration_s=1.0, lease_grace_s=0.1, send_margin_s=0.1, inflight_check_s=0.1, reconcile_every_s=0.5)
 S = OrderStatus
@@ -165,12 +166,22 @@ async def test_many_strategies_at_once_hold_limits_of_strategies_and_counts(
 async def gauges(desk: Desk) -> list[tuple[dict[str, str], float]]:
     """The gauge of what is used, once it has been set after the last order."""
     process = desk.context.metrics._process
+    pages = await desk.context.bus_for(RISK_LIMITS).subscribe(RISK_LIMITS, start=Start.EARLIEST)
 
     async def shown() -> bool:
         return process.total("risk_limit_used", limit="max_open_orders", scope=f"account:{desk.account}") == 33
 
     await until(shown)
-    return process.values()["risk_limit_used"]
+    async with asyncio.timeout(40):
+        told: dict[tuple[str, str], float] = {}
+        while told.get((f"account:{desk.account}", "max_open_orders")) != 33.0:
+            for delivery in await pages.receive():
+                assert isinstance(delivery.payload, LimitsUsed)
+                told = {(use.scope, use.name): float(use.used) for use in delivery.payload.uses}
+    await pages.close()
+    values = process.values()["risk_limit_used"]
+    assert told == {(labels["scope"], labels["limit"]): value for labels, value in values}
+    return values
 
 
 async def test_a_restart_keeps_reservations_rates_and_the_days_loss(

@@ -212,6 +212,23 @@ class FlatnessReported(Message, frozen=True, kw_only=True, tag="FlatnessReported
     ts_snapshot: int = 0
 
 
+class LimitUsed(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of one limit of one scope is used. ``name`` is the limit's in the settings of risk."""
+
+    scope: str
+    name: str
+    used: Decimal
+    limit: Decimal
+
+
+class LimitsUsed(Message, frozen=True, kw_only=True, tag="LimitsUsed"):
+    """Every limit of an account that is set, for people who look; about once a second, and only what the last says is
+    so. Nobody decides by it."""
+
+    account_id: AccountId
+    uses: tuple[LimitUsed, ...]
+
+
 class InstrumentDefined(Message, frozen=True, kw_only=True, tag="InstrumentDefined"):
     """An instrument can be traded in these steps from now on."""
 
@@ -365,6 +382,7 @@ EVENT_TYPES: tuple[type[msgspec.Struct], ...] = (
     FlatnessReported,
     BooksCompared,
     AlertChanged,
+    LimitsUsed,
     StrategyStatusChanged,
     StrategyLogged,
     ReplayStepEnded,

@@ -38,6 +38,7 @@ from tradewind.wire.events import (
     FlatnessReported,
     InstrumentDefined,
     KillSwitchChanged,
+    LimitsUsed,
     PositionChanged,
     ReplayStepEnded,
     ReplayStepSettled,
@@ -55,6 +56,7 @@ from tradewind.wire.topics import (
     ORDERS_EVENTS,
     REF_INSTRUMENTS,
     RISK_COMMANDS,
+    RISK_LIMITS,
     RISK_STATE,
     STRATEGY_COMMANDS,
     STRATEGY_LOGS,
@@ -139,6 +141,12 @@ TRAFFIC: Final = (
         "The trading state of each scope, and its kill switch under the key `kill:<scope>`.",
         {"risk": (TradingStateChanged, KillSwitchChanged)},
         ("execution", "api"),
+    ),
+    TopicTraffic(
+        RISK_LIMITS,
+        "How much of each limit is used: for people who look, lossy.",
+        {"execution": (LimitsUsed,)},
+        ("api", "alerts"),
     ),
     TopicTraffic(
         STRATEGY_COMMANDS,

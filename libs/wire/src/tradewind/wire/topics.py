@@ -48,6 +48,7 @@ ORDERS_EVENTS: Final = Topic("orders.events", Plane.ORDERS, "account", partition
 ACCOUNT_EVENTS: Final = Topic("account.events", Plane.ORDERS, "account", partitions=4)
 RISK_COMMANDS: Final = Topic("risk.commands", Plane.ORDERS, "scope")
 RISK_STATE: Final = Topic("risk.state", Plane.ORDERS, "scope", compacted=True)
+RISK_LIMITS: Final = Topic("risk.limits", Plane.MARKET_DATA, "account", retention_s=DAY_S)
 STRATEGY_COMMANDS: Final = Topic("strategy.commands", Plane.ORDERS, "strategy")
 STRATEGY_STATE: Final = Topic("strategy.state", Plane.ORDERS, "strategy", compacted=True)
 STRATEGY_LOGS: Final = Topic("strategy.logs", Plane.MARKET_DATA, "strategy", retention_s=DAY_S)
@@ -62,6 +63,7 @@ FIXED_TOPICS: Final = (
     ACCOUNT_EVENTS,
     RISK_COMMANDS,
     RISK_STATE,
+    RISK_LIMITS,
     STRATEGY_COMMANDS,
     STRATEGY_STATE,
     STRATEGY_LOGS,

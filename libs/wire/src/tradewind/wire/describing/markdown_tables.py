@@ -12,7 +12,7 @@ from tradewind.wire.commands import COMMAND_TYPES
 from tradewind.wire.describing.field_meanings import COMMON, meaning_of
 from tradewind.wire.describing.message_schemas import paragraphs
 from tradewind.wire.describing.record_layout import record_fields
-from tradewind.wire.events import EVENT_TYPES, ORDER_EVENT_TYPES, BalanceDifference, OrderEvent
+from tradewind.wire.events import EVENT_TYPES, ORDER_EVENT_TYPES, BalanceDifference, LimitUsed, OrderEvent
 from tradewind.wire.topic_messages import TRAFFIC, TopicTraffic
 from tradewind.wire.topics import DAY_S, Topic
 
@@ -110,7 +110,15 @@ def _first_paragraph(one: _Struct) -> str:
 
 def _fields() -> str:
     rows: list[list[str]] = []
-    types: tuple[_Struct, ...] = (*COMMAND_TYPES, OrderEvent, *EVENT_TYPES, Instrument, Balance, BalanceDifference)
+    types: tuple[_Struct, ...] = (
+        *COMMAND_TYPES,
+        OrderEvent,
+        *EVENT_TYPES,
+        Instrument,
+        Balance,
+        BalanceDifference,
+        LimitUsed,
+    )
     for one in types:
         inherited = set(COMMON) | (_ORDER_EVENT_FIELDS if one in ORDER_EVENT_TYPES else set())
         name = "every order event" if one is OrderEvent else f"`{one.__name__}`"

@@ -27,6 +27,7 @@ from tradewind.wire.topics import (
     MD_STATUS,
     ORDERS_EVENTS,
     REF_INSTRUMENTS,
+    RISK_LIMITS,
     RISK_STATE,
     STRATEGY_LOGS,
     STRATEGY_STATE,
@@ -36,7 +37,7 @@ from tradewind.wire.topics import (
 
 MARKET_CAPACITY: Final = 16_384
 RECEIVE_LIMIT: Final = 4_096
-STATE_TOPICS: Final = (REF_INSTRUMENTS, RISK_STATE, MD_STATUS, STRATEGY_STATE, STRATEGY_LOGS)
+STATE_TOPICS: Final = (REF_INSTRUMENTS, RISK_STATE, RISK_LIMITS, MD_STATUS, STRATEGY_STATE, STRATEGY_LOGS)
 """Topics whose last message per key is the state: read from their beginning."""
 STORY_TOPICS: Final = (ORDERS_EVENTS, ACCOUNT_EVENTS)
 """Topics that only grow: the store knows the past, the bus a short overlap with it."""

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 
 from tradewind.services.api.access import Access, Accessed
 from tradewind.services.api.authorization import NOT_ALLOWED, ReadRight
+from tradewind.services.api.limit_views import LimitPage, limit_views
 from tradewind.services.api.listing import StrategyFilter
 from tradewind.services.api.portfolio_views import (
     BooksPage,
@@ -56,6 +57,12 @@ async def books(access: Accessed, who: ReadRight) -> BooksPage:
     unfinished = access.state.ledger.open_orders()
     unknown = [str(order.client_order_id) for order in unfinished if order.unknown_since is not None]
     return BooksPage(at=str(compared.ts) if compared else None, rows=rows, orders_differing=unknown[:100])
+
+
+@router.get("/limits")
+async def limits(access: Accessed, who: ReadRight) -> LimitPage:
+    """Every limit that is set, with what is used of it."""
+    return LimitPage(rows=limit_views(access.state))
 
 
 def _books_row(currency: str, totals: LedgerTotal | None, at_venue: Decimal | None, *, is_found: bool) -> BooksRow:

@@ -29,6 +29,7 @@ from tradewind.wire.events import (
     EquityChanged,
     FeedStatusChanged,
     InstrumentDefined,
+    LimitsUsed,
     OrderEvent,
     PositionChanged,
     StrategyLogged,
@@ -63,6 +64,7 @@ class ViewState:
         self.equity_points: Tail[EquityPointView] = Tail(self.revisions, settings.chart_points)
         self.trading_states: Latest[str, StoredTradingState] = Latest(self.revisions, MAX_ROWS)
         self.strategies = StrategyBoard(self.revisions)
+        self.limits: Latest[AccountId, LimitsUsed] = Latest(self.revisions, MAX_ROWS)
         self.market_records = 0
         self.unknown_records = 0
         self._early: deque[RecordArray] = deque()
@@ -111,6 +113,8 @@ class ViewState:
                 self._take_balances(message.account_id, message.balances)
             case TradingStateChanged():
                 self.trading_states.set(message.scope, _scope_state(message))
+            case LimitsUsed():
+                self.limits.set(message.account_id, message)
             case InstrumentDefined():
                 self.define(message.instrument)
             case FeedStatusChanged():

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from tradewind.model.orders import Order
+from tradewind.services.api.limit_views import limit_views
 from tradewind.services.api.market_view import MarketView, instrument_view
 from tradewind.services.api.order_views import FillMark, fill_mark, fill_view, order_view
 from tradewind.services.api.parts import EVERYTHING, Look, Part, Parts
@@ -21,6 +22,7 @@ def add_state_parts(parts: Parts, state: ViewState) -> None:
     _add_order_parts(parts, state)
     parts.add_whole("balances", lambda: state.balances.revision, state.balance_views)
     parts.add_whole("equity", lambda: state.equity.revision, state.equity_views)
+    parts.add_whole("limits", lambda: state.limits.revision, lambda: limit_views(state))
     parts.add_whole("trading_states", lambda: state.trading_states.revision, state.trading_state_views)
     parts.add(
         Part(

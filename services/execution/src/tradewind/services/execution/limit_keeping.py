@@ -19,6 +19,9 @@ from tradewind.store.database import DatabaseUnavailable
 from tradewind.store.firm_allocations import FirmAllocations
 from tradewind.store.leases import Lease
 from tradewind.store.order_store import LeaseLost
+from tradewind.wire.events import LimitsUsed, LimitUsed
+from tradewind.wire.messages import EventIds
+from tradewind.wire.topics import RISK_LIMITS
 
 if TYPE_CHECKING:
     from prometheus_client import Gauge
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 _EVERY_S: Final = 1.0
 _SOON_S: Final = 0.05
 _GIVE_BACK_S: Final = 1.0
+_MOST_TOLD: Final = 2_000
+_TELL_AGAIN_NS: Final = 5_000_000_000
 FIRM: Final = "firm"
 """One deployment is one firm."""
 
@@ -40,6 +45,9 @@ class LimitKeeper:
         self._lease = lease
         self._risk: RiskChecks = path.engine.risk
         self._firm = FirmAllocations(context.database, FIRM)
+        self._event_ids = EventIds()
+        self._told: tuple[LimitUsed, ...] = ()
+        self._told_ns = 0
         self._gauges: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
 
     async def begin(self) -> None:
@@ -112,11 +120,34 @@ class LimitKeeper:
             self._context.log.warning("share of the firm's limit not given back", reason=str(error))
 
     def _show(self) -> None:
-        """Gauges by scope and limit; nothing of it is on an order's way."""
-        for use in self._risk.usage(time.time_ns()):
+        """Gauges by scope and limit, and a message for pages; nothing of it is on an order's way."""
+        uses = list(self._risk.usage(time.time_ns()))
+        self._tell(uses)
+        for use in uses:
             used, bound = self._gauges.get((use.scope, use.limit)) or self._new_gauges(use)
             used.set(float(use.used))
             bound.set(float(use.bound))
+
+    def _tell(self, uses: list[LimitUse]) -> None:
+        told = tuple(
+            LimitUsed(scope=one.scope, name=one.limit, used=one.used, limit=one.bound) for one in uses[:_MOST_TOLD]
+        )
+        now_ns = time.time_ns()
+        # Again after a while: who comes late, or lost a message, must not wait for a change.
+        if told == self._told and now_ns - self._told_ns < _TELL_AGAIN_NS:
+            return
+        self._told, self._told_ns = told, now_ns
+        event_id = self._event_ids()
+        message = LimitsUsed(
+            event_id=event_id,
+            correlation_id=event_id,
+            causation_id="",
+            ts_event=now_ns,
+            ts_init=now_ns,
+            account_id=self._account_id,
+            uses=told,
+        )
+        self._context.bus_for(RISK_LIMITS).publish_now(RISK_LIMITS, self._account_id, message)
 
     def _new_gauges(self, use: LimitUse) -> "tuple[Gauge, Gauge]":
         metrics, labels = self._context.metrics, {"scope": use.scope, "limit": use.limit}
