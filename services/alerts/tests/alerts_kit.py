@@ -214,6 +214,7 @@ def quick(**changes: Any) -> Settings:
         "unknown_order_s": 0.0,
         "store_away_s": 0.2,
         "channel_s": 0.0,
+        "limit_s": 0.0,
         "retry_first_s": 0.05,
         "retry_longest_s": 0.2,
         "flap_openings": 100,

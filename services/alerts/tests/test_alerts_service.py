@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -18,8 +19,23 @@ from tradewind.store.kill_switches import KillSwitchRepository
 from tradewind.store.postgres_server import PostgresServer
 from tradewind.store.trading_states import TradingStateRepository
 from tradewind.store.valkey_server import ValkeyServer
-from tradewind.wire.events import AlertChanged, DeadLettered, FeedStatusChanged, StrategyStatusChanged
-from tradewind.wire.topics import MD_STATUS, OPS_ALERTS, ORDERS_COMMANDS, STRATEGY_STATE, Topic, dead_letters_of
+from tradewind.wire.events import (
+    AlertChanged,
+    DeadLettered,
+    FeedStatusChanged,
+    LimitsUsed,
+    LimitUsed,
+    StrategyStatusChanged,
+)
+from tradewind.wire.topics import (
+    MD_STATUS,
+    OPS_ALERTS,
+    ORDERS_COMMANDS,
+    RISK_LIMITS,
+    STRATEGY_STATE,
+    Topic,
+    dead_letters_of,
+)
 
 OPENED, RESOLVED = "OPENED", "RESOLVED"
 
@@ -219,6 +235,44 @@ async def strategy(deployment: Deployment, state: str) -> None:
         settings_schema="{}",
     )
     await deployment.bus.publish(STRATEGY_STATE, "ema-cross", event)
+
+
+async def test_a_limit_that_is_nearly_used_up_and_then_reached(deployment: Deployment, hook: Hook) -> None:
+    async with deployment.copy(quick(webhook_url=hook.url)) as context:
+        await until(lambda: context.health.ready)
+        near = asyncio.create_task(using(deployment, "83.5"))
+        await deployment.comes("LimitNearBound", "OPEN")
+        near.cancel()
+        reached = asyncio.create_task(using(deployment, "100"))
+        await until(lambda: len(hook.of("LimitNearBound")) == 2)
+        reached.cancel()
+        free = asyncio.create_task(using(deployment, "10"))
+        alert = await deployment.comes("LimitNearBound", "RESOLVED")
+        await until(lambda: len(hook.of("LimitNearBound")) == 3)
+        free.cancel()
+    assert (alert.subject, alert.severity) == ("account:BINANCE-main max_daily_loss", "critical")
+    assert [kind for kind, _ in hook.of("LimitNearBound")] == [OPENED, "ESCALATED", RESOLVED]
+    # How much is used stays in the house.
+    assert not any(
+        "83" in line.partition("(since")[0] for line in msgspec.json.decode(hook.bodies[0])["text"].splitlines()
+    )
+
+
+async def using(deployment: Deployment, used: str) -> None:
+    """Tell of the use of a limit again and again."""
+    uses = (LimitUsed(scope="account:BINANCE-main", name="max_daily_loss", used=Decimal(used), limit=Decimal(100)),)
+    event = LimitsUsed(
+        event_id="e",
+        correlation_id="e",
+        causation_id="",
+        ts_event=1,
+        ts_init=1,
+        account_id=AccountId("BINANCE-main"),
+        uses=uses,
+    )
+    while True:
+        await deployment.bus.publish(RISK_LIMITS, "BINANCE-main", event)
+        await asyncio.sleep(0.02)
 
 
 async def test_orders_in_doubt_and_differences_are_found_in_the_store(deployment: Deployment, hook: Hook) -> None:

@@ -1,21 +1,25 @@
 """What the buses say: the state of each feed and strategy, how far each group is behind, what was put aside.
 
-Three tasks, owned by the service: ``follow_feeds``, ``follow_strategies`` and ``measure``; they go on over any absence
-of the broker. Bounds: one state per instrument and strategy, one number per topic.
+Four tasks, owned by the service: three that follow a topic, and ``measure``; they go on over any absence of the broker.
+Bounds: one state per instrument, strategy and account, one number per topic.
 """
 
 import asyncio
+import time
 from typing import Final
 
 from tradewind.bus.interface import Start
 from tradewind.runtime.service import ServiceContext
-from tradewind.wire.events import FeedStatusChanged, StrategyStatusChanged
-from tradewind.wire.topics import FIXED_TOPICS, MD_STATUS, STRATEGY_STATE, Plane, Topic, dead_letters_of
+from tradewind.wire.events import FeedStatusChanged, LimitsUsed, LimitUsed, StrategyStatusChanged
+from tradewind.wire.topics import FIXED_TOPICS, MD_STATUS, RISK_LIMITS, STRATEGY_STATE, Plane, Topic, dead_letters_of
 
 MEASURE_EVERY_S: Final = 10.0
 DESCRIBE_TIMEOUT_S: Final = 5.0
 MOST_FEEDS: Final = 5_000
 MOST_STRATEGIES: Final = 1_000
+MOST_ACCOUNTS: Final = 100
+LIMITS_OLD_S: Final = 15.0
+"""What was not told again for so long is not known any more: it is told about once a second."""
 _FAILED: Final = "FAILED"
 _WELL: Final = frozenset({"LIVE", "ENDED"})
 
@@ -27,6 +31,7 @@ class BusEye:
         self._context = context
         self._every_s = measure_every_s
         self._feeds: dict[tuple[str, str], str] = {}
+        self._limits: dict[str, tuple[float, tuple[LimitUsed, ...]]] = {}
         self.failed: dict[str, str] = {}
         """Service of each strategy that has FAILED -> why."""
         self.lag: dict[tuple[str, str], int] = {}
@@ -61,16 +66,20 @@ class BusEye:
         """Keep the states of strategies, until cancelled."""
         await self._follow(STRATEGY_STATE)
 
-    async def _follow(self, topic: Topic) -> None:
+    async def follow_limits(self) -> None:
+        """Keep how much of each limit is used, until cancelled."""
+        await self._follow(RISK_LIMITS, Start.LATEST)
+
+    async def _follow(self, topic: Topic, start: Start = Start.EARLIEST) -> None:
         while True:
             try:
-                await self._read(topic)
+                await self._read(topic, start)
             except OSError as error:
                 self._context.log.warning("not followed", topic=topic.name, reason=type(error).__name__)
                 await asyncio.sleep(self._every_s)
 
-    async def _read(self, topic: Topic) -> None:
-        subscription = await self._context.bus_for(topic).subscribe(topic, start=Start.EARLIEST)
+    async def _read(self, topic: Topic, start: Start) -> None:
+        subscription = await self._context.bus_for(topic).subscribe(topic, start=start)
         try:
             while True:
                 for delivery in await subscription.receive():
@@ -78,8 +87,19 @@ class BusEye:
                         self.take(delivery.payload)
                     elif isinstance(delivery.payload, StrategyStatusChanged):
                         self.take_strategy(delivery.payload)
+                    elif isinstance(delivery.payload, LimitsUsed):
+                        self.take_limits(delivery.payload, time.monotonic())
         finally:
             await subscription.close()
+
+    def take_limits(self, event: LimitsUsed, now_s: float) -> None:
+        """All limits of one account."""
+        if event.account_id in self._limits or len(self._limits) < MOST_ACCOUNTS:
+            self._limits[event.account_id] = (now_s, event.uses)
+
+    def limits(self, now_s: float) -> dict[str, tuple[LimitUsed, ...]]:
+        """Account -> its limits, where they were told of lately."""
+        return {account: uses for account, (at, uses) in self._limits.items() if now_s - at <= LIMITS_OLD_S}
 
     def take_strategy(self, event: StrategyStatusChanged) -> None:
         """One strategy's state."""

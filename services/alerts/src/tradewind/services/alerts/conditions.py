@@ -13,6 +13,7 @@ from tradewind.services.alerts.store_eye import StoreSeen
 from tradewind.store.alert_deliveries import Channel
 from tradewind.store.alerts import Severity, fingerprint_of
 from tradewind.store.presence import ProcessPresence, ServicePresence
+from tradewind.wire.events import LimitUsed
 
 NS: Final = 1_000_000_000
 OWN_LEASE: Final = "alerts"
@@ -20,6 +21,10 @@ _LESS: Final = 0.5
 """An alert of a number ends only when that is below this part of its bound."""
 _NAMED: Final = 5
 """So many of a long list are named."""
+_LITTLE_LESS: Final = 0.9
+"""The same for limits, which may be nearly used up for long."""
+_OF_LOSS: Final = frozenset({"max_daily_loss", "max_drawdown"})
+"""Limits that are an event when they are reached; at the others a busy strategy may work all day."""
 _FLAT: Final = "FLAT"
 _READY: Final = "ready"
 _STOPPED: Final = "stopped"
@@ -36,9 +41,9 @@ class Moment:
     open: Collection[str]
     memory: Memory
 
-    def exceeds(self, name: str, subject: str, value: float, bound: float) -> bool:
-        """Whether a number is above its bound; with its alert open, already above a part of that."""
-        return value > (bound * _LESS if fingerprint_of(name, subject) in self.open else bound)
+    def exceeds(self, name: str, subject: str, value: float, bound: float, part: float = _LESS) -> bool:
+        """Whether a number has come to its bound; with its alert open, already above ``part`` of that."""
+        return value > bound * part if fingerprint_of(name, subject) in self.open else value >= bound
 
 
 def of_store(moment: Moment, seen: StoreSeen) -> Iterator[Finding]:
@@ -78,6 +83,8 @@ def of_bus(moment: Moment, eye: BusEye) -> Iterator[Finding]:
         summary = f"{len(unwell)} of {count} feeds of {venue} are not live: {named}"
         severity = Severity.CRITICAL if len(unwell) == count else Severity.WARNING
         yield finding("BookOutOfSync", venue, summary, hold_s=settings.feed_s, severity=severity)
+    for uses in eye.limits(moment.now_s).values():
+        yield from _of_limits(moment, uses)
     for service, reason in eye.failed.items():
         yield finding("StrategyFailed", service, f"{service}: {reason}")
     for (topic, group), waiting in eye.lag.items():
@@ -89,6 +96,17 @@ def of_bus(moment: Moment, eye: BusEye) -> Iterator[Finding]:
         _, at = moment.memory.grown(f"dead:{topic}", count, moment.now)
         if at and moment.now - at < settings.put_aside_window_s * NS:
             yield finding("MessagePutAside", topic, f"messages of {topic} were put aside, {count} there now")
+
+
+def _of_limits(moment: Moment, uses: Iterable[LimitUsed]) -> Iterator[Finding]:
+    settings = moment.settings
+    for one in uses:
+        subject = f"{one.scope} {one.name}"
+        share = float(one.used / one.limit) if one.limit > 0 else 0.0
+        if moment.exceeds("LimitNearBound", subject, share, settings.limit_share, _LITTLE_LESS):
+            severity = Severity.CRITICAL if share >= 1.0 and one.name in _OF_LOSS else Severity.WARNING
+            summary = f"{share:.0%} of {one.name} of {one.scope} is used"
+            yield finding("LimitNearBound", subject, summary, hold_s=settings.limit_s, severity=severity)
 
 
 def of_presence(moment: Moment, eye: PresenceEye, own_name: str) -> Iterator[Finding]:

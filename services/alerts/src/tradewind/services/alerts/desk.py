@@ -46,6 +46,7 @@ _OF_PRESENCE: Final = frozenset(
     {"ServiceAway", "ServiceNotReady", "ServiceRestarting", "StrategyFailed", "EventLoopLate"}
 )
 _OF_BUS: Final = frozenset({"OrderMessagesWait", "MessagePutAside"})
+_OF_LIMITS: Final = frozenset({"LimitNearBound"})
 _OF_FEEDS: Final = frozenset({"BookOutOfSync"})
 
 
@@ -156,6 +157,8 @@ class Desk:
             blind |= _OF_PRESENCE
         if self._bus.problem or not self._bus.measured:
             blind |= _OF_BUS
+        if not self._bus.limits(time.monotonic()):
+            blind |= _OF_LIMITS
         if not self._bus.knows_feeds:
             blind |= _OF_FEEDS
         return blind

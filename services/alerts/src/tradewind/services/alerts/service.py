@@ -45,6 +45,7 @@ async def run(context: ServiceContext) -> None:
         tasks.create_task(presence.run(), name="alerts.presence")
         tasks.create_task(bus.follow_feeds(), name="alerts.feeds")
         tasks.create_task(bus.follow_strategies(), name="alerts.strategies")
+        tasks.create_task(bus.follow_limits(), name="alerts.limits")
         tasks.create_task(bus.measure(), name="alerts.bus")
         for sender in senders:
             tasks.create_task(Deliverer(context, sender, leader.leads).run(), name=f"alerts.{sender.name}")

@@ -68,6 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     loop_lag_s: float = 30.0
     limit_share: float = 0.8
     """Part of a limit, 0 to 1, from which on it is near."""
+    limit_s: float = 5.0
+    """A limit must be near its bound for so long: some are used up and free again within a second."""
     put_aside_window_s: float = 300.0
     store_away_s: float = 15.0
     channel_s: float = 30.0
@@ -125,6 +127,7 @@ _WAITS = (
     "lag_s",
     "loop_lag_s",
     "store_away_s",
+    "limit_s",
     "channel_s",
 )
 
