@@ -97,7 +97,7 @@ export function Review({ instrument }: { instrument: Instrument }): ReactElement
 
 /** The platform did not say no: it did not say anything, or is of a version that has no previews. */
 function isUnanswered(problem: unknown): boolean {
-  return problem instanceof ApiProblem && (problem.status === 0 || problem.status === 404 || problem.status >= 500);
+  return problem instanceof ApiProblem && ([0, 404, 405].includes(problem.status) || problem.status >= 500);
 }
 
 function RealMoney(): ReactElement | null {

@@ -92,10 +92,9 @@ export function BooksPanel(): ReactElement {
   );
 }
 
-/** A number, or the orders themselves. */
-function OrdersDiffering({ told }: { told: unknown }): ReactElement | null {
-  const count = Array.isArray(told) ? told.length : Number(told ?? 0);
-  return count ? (
-    <p className="error-note">{count} orders differ from the venue: look under Orders at what is unknown.</p>
-  ) : null;
+function OrdersDiffering({ told }: { told: Reconciliation["orders_differing"] }): ReactElement | null {
+  if (!told.length) return null;
+  return (
+    <p className="error-note">{told.length} orders differ from the venue: look under Orders at what is unknown.</p>
+  );
 }

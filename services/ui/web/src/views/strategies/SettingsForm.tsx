@@ -26,11 +26,15 @@ export function SettingsForm({ strategy, onSaved }: { strategy: StrategyDetail; 
   const problems = fields.filter((field) => problemOf(field, texts[field.name] ?? "") !== null);
   const refusal = useRefusal("strategies");
   const isOld = strategy.version !== base.version;
+  const isTheirs = changedNames(fields, textsOf(strategy.settings), base.settings).length > 0;
+  const isMine = changedNames(fields, texts, strategy.settings).length === 0;
   const begin = (): void => {
     setBase(strategy);
     setTexts(textsOf(strategy.settings));
   };
-  if (isOld && !changed.length) begin();
+  // A later version that says what stands here (one's own, saved) or what stood before (a stop) is no conflict.
+  if (isOld && (!changed.length || isMine)) begin();
+  else if (isOld && !isTheirs) setBase(strategy);
   if (!fields.length)
     return <EmptyState title="No settings">This strategy has none, or has not told them yet.</EmptyState>;
   return (

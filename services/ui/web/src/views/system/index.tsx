@@ -69,6 +69,9 @@ function Rest({ system }: { system: System }): ReactElement {
   );
   return (
     <>
+      {system.store_away ? (
+        <ErrorNote error={new Error(`Leases and reconciliation are old: ${system.store_away}`)} />
+      ) : null}
       <Panel title="Leases" note="Who may write, and since how many takeovers">
         <DataTable
           label="Leases"

@@ -135,9 +135,9 @@ export const FEEDS: readonly Column<Feed>[] = [
   },
   {
     id: "last",
-    title: "Last record",
+    title: "Last record, venue's time",
     value: (one) => one.last_record_at,
-    cell: (one) => <Age ns={one.last_record_at} />,
+    cell: (one) => <Time ns={one.last_record_at} withDate />,
     align: "number",
   },
 ];

@@ -70,4 +70,6 @@ export interface System {
   feeds: Feed[];
   reconciliation: Reconciliation | null;
   buses: BusRow[];
+  /** Why leases and reconciliation are old. */
+  store_away?: string;
 }
