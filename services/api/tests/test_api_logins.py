@@ -212,6 +212,14 @@ async def test_what_ends_a_login_closes_its_stream(stored_api: RunningApi, datab
             assert (await elsewhere.get("/api/v1/health"))[0] == 200
 
 
+async def test_a_stream_of_the_deployments_own_token_stays(stored_api: RunningApi) -> None:
+    async with streaming(stored_api, **bearer("vera")) as stream:
+        await stream.recv()
+        await stored_api.service.desk.directory.refresh()
+        for _ in range(3):
+            await stream.recv()
+
+
 async def test_a_stream_without_a_login_is_ended(stored_api: RunningApi) -> None:
     async with streaming(stored_api) as stream:
         assert await ended_with(stream) == 4401

@@ -30,6 +30,7 @@ class Directory:
         self._log = log
         self._users: dict[str, KnownUser] = {}
         self._tokens: dict[bytes, ApiToken] = {}
+        self._token_ids: frozenset[str] = frozenset()
         self._ended: set[str] = set()
         self._ended_here: dict[str, int] = {}
         self._used: dict[str, int] = {}
@@ -61,6 +62,7 @@ class Directory:
             found = await self._repository.snapshot(now - _ENDED_KEPT_NS)
             self._users = {user.name: user for user in found.users}
             self._tokens = {token.token_hash: token for token in found.tokens}
+            self._token_ids = frozenset(token.token_id for token in found.tokens)
             self._ended_here = {one: at for one, at in self._ended_here.items() if at > now - _ENDED_KEPT_NS}
             self._ended = set(found.ended_sessions) | self._ended_here.keys()
             self.loaded = True
@@ -111,8 +113,7 @@ class Directory:
             return not self.has_ended(who.session_id) and self.role_of(who.name, who.role) == who.role
         # A token of the deployment's own is in no table; it holds as long as this process does.
         if who.token_id and self.loaded and not who.token_id.startswith("operator:"):
-            known = any(token.token_id == who.token_id for token in self._tokens.values())
-            return known and self.role_of(who.name, who.role) == who.role
+            return who.token_id in self._token_ids and self.role_of(who.name, who.role) == who.role
         return True
 
     async def until_over(self, who: Identity) -> None:
