@@ -24,6 +24,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * System
+         * @description Services and their vitals, leases, feeds, the last comparison of books and venue, buses.
+         */
+        get: operations["system_api_v1_system_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/statistics": {
         parameters: {
             query?: never;
@@ -656,6 +676,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/oidc/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Start
+         * @description Send the browser to the provider.
+         */
+        get: operations["start_api_v1_auth_oidc_start_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/oidc/return": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Come Back
+         * @description Take somebody in who comes from the provider, and show the page.
+         */
+        get: operations["come_back_api_v1_auth_oidc_return_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users": {
         parameters: {
             query?: never;
@@ -776,6 +836,86 @@ export interface paths {
          * @description What people did, newest first. ``action`` is a beginning: ``order`` finds ``order.submit``.
          */
         get: operations["audit_lines_api_v1_audit_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/portfolio": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Portfolio
+         * @description Profit and loss by strategy, instrument or account, at the latest marks.
+         */
+        get: operations["portfolio_api_v1_portfolio_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/portfolio/drawdown": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Drawdown
+         * @description The newest points of the equity of one strategy, or of all together, with the fall below the peak among them.
+         */
+        get: operations["drawdown_api_v1_portfolio_drawdown_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/portfolio/reconciliation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Books
+         * @description Each currency in our books, in the account as its fills make it, and at the venue.
+         */
+        get: operations["books_api_v1_portfolio_reconciliation_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Limits
+         * @description Every limit that is set, with what is used of it.
+         */
+        get: operations["limits_api_v1_limits_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1232,6 +1372,35 @@ export interface components {
             ][];
         };
         /**
+         * BooksPage
+         * @description ``at`` is when venue and books were last found to say something new; null before that.
+         */
+        BooksPage: {
+            /** At */
+            at: string | null;
+            /** Rows */
+            rows: components["schemas"]["BooksRow"][];
+            /** Orders Differing */
+            orders_differing: string[];
+        };
+        /**
+         * BooksRow
+         * @description One currency: the sum of our books, the account as opening balance and fills make it, what the venue last said.
+         *     ``difference`` is venue less books; null while either is not known, or before they were compared.
+         */
+        BooksRow: {
+            /** Currency */
+            currency: string;
+            /** Books */
+            books: string | null;
+            /** Account */
+            account: string | null;
+            /** Venue */
+            venue: string | null;
+            /** Difference */
+            difference: string | null;
+        };
+        /**
          * BusView
          * @description Counters of one bus since it was opened.
          */
@@ -1327,6 +1496,54 @@ export interface components {
             password: string;
         };
         /**
+         * ComparisonView
+         * @description The last comparison of books and venue that said something new.
+         */
+        ComparisonView: {
+            /** At */
+            at: string;
+            /** Differences */
+            differences: components["schemas"]["DifferenceView"][];
+        };
+        /**
+         * DifferenceView
+         * @description One currency of which venue and books say another total.
+         */
+        DifferenceView: {
+            /** Currency */
+            currency: string;
+            /** At Venue */
+            at_venue: string;
+            /** In Books */
+            in_books: string;
+            /** Difference */
+            difference: string;
+        };
+        /**
+         * DrawdownPage
+         * @description The newest points, oldest first, and the deepest fall among them.
+         */
+        DrawdownPage: {
+            /** Rows */
+            rows: components["schemas"]["DrawdownPoint"][];
+            /** Max Drawdown */
+            max_drawdown: string;
+        };
+        /**
+         * DrawdownPoint
+         * @description The equity at a time, the highest that it was before, and how far it is below.
+         */
+        DrawdownPoint: {
+            /** Ts */
+            ts: string;
+            /** Equity */
+            equity: string;
+            /** Peak */
+            peak: string;
+            /** Drawdown */
+            drawdown: string;
+        };
+        /**
          * EquityPointView
          * @description One point of a strategy's equity curve.
          */
@@ -1359,6 +1576,26 @@ export interface components {
             net_pnl: string;
             /** Ts Event */
             ts_event: string;
+        };
+        /**
+         * FeedView
+         * @description Market data of one instrument; ``last_record_at`` is the venue's time, null before the first record.
+         */
+        FeedView: {
+            /** Venue */
+            venue: string;
+            /** Instrument Id */
+            instrument_id: string;
+            /** State */
+            state: string;
+            /** Detail */
+            detail: string;
+            /** Synced */
+            synced: boolean;
+            /** Gaps */
+            gaps: number;
+            /** Last Record At */
+            last_record_at: string | null;
         };
         /**
          * FillPage
@@ -1502,6 +1739,48 @@ export interface components {
             released_at: string | null;
             /** Forced */
             forced: boolean;
+        };
+        /**
+         * LeaseView
+         * @description Who may write. ``expires_at`` is null where nobody holds it.
+         */
+        LeaseView: {
+            /** Name */
+            name: string;
+            /** Holder */
+            holder: string;
+            /** Epoch */
+            epoch: number;
+            /** Expires At */
+            expires_at: string | null;
+        };
+        /**
+         * LimitPage
+         * @description All limits that are set, by scope and name.
+         */
+        LimitPage: {
+            /** Rows */
+            rows: components["schemas"]["LimitView"][];
+        };
+        /**
+         * LimitView
+         * @description One limit of one scope. ``share`` is used by limit, null where the limit is 0; ``tripped``: nothing is left.
+         */
+        LimitView: {
+            /** Scope */
+            scope: string;
+            /** Name */
+            name: string;
+            /** Used */
+            used: string;
+            /** Limit */
+            limit: string;
+            /** Share */
+            share: number | null;
+            /** Unit */
+            unit: string;
+            /** Tripped */
+            tripped: boolean;
         };
         /**
          * LinkView
@@ -2038,6 +2317,36 @@ export interface components {
             differences: components["schemas"]["BalanceDifferenceView"][];
         };
         /**
+         * ResultPage
+         * @description All rows by key, and their sum.
+         */
+        ResultPage: {
+            /** Rows */
+            rows: components["schemas"]["ResultView"][];
+            total: components["schemas"]["ResultView"];
+        };
+        /**
+         * ResultView
+         * @description One row in the quote currency. ``net_pnl`` is realized plus unrealized less fees. ``exposure`` is the sum of the
+         *     absolute values of its positions; null, like ``unrealized_pnl``, while a price is not known.
+         */
+        ResultView: {
+            /** Key */
+            key: string;
+            /** Positions */
+            positions: number;
+            /** Net Pnl */
+            net_pnl: string | null;
+            /** Realized Pnl */
+            realized_pnl: string;
+            /** Unrealized Pnl */
+            unrealized_pnl: string | null;
+            /** Fees */
+            fees: string;
+            /** Exposure */
+            exposure: string | null;
+        };
+        /**
          * Role
          * @description What a person is here for.
          * @enum {string}
@@ -2240,6 +2549,57 @@ export interface components {
             dead_lettered: number;
         };
         /**
+         * SystemServiceView
+         * @description One service and its process. ``queue_fill`` is 0 to 1; vitals are null where a process does not tell them.
+         */
+        SystemServiceView: {
+            /** Name */
+            name: string;
+            /** Kind */
+            kind: string;
+            /** State */
+            state: string;
+            /** Ready */
+            ready: boolean;
+            /** Reason */
+            reason: string;
+            /** Since */
+            since: string;
+            /** Restarts */
+            restarts: number;
+            /** Host */
+            host: string;
+            /** Pid */
+            pid: number;
+            /** Version */
+            version: string;
+            /** Loop Lag Ms */
+            loop_lag_ms: number | null;
+            /** Bus Lag */
+            bus_lag: number | null;
+            /** Queue Fill */
+            queue_fill: number | null;
+            /** Gaps */
+            gaps: number | null;
+        };
+        /**
+         * SystemView
+         * @description Everything. ``store_away`` says why leases and comparison are old.
+         */
+        SystemView: {
+            /** Services */
+            services: components["schemas"]["SystemServiceView"][];
+            /** Leases */
+            leases: components["schemas"]["LeaseView"][];
+            /** Feeds */
+            feeds: components["schemas"]["FeedView"][];
+            reconciliation: components["schemas"]["ComparisonView"] | null;
+            /** Buses */
+            buses: components["schemas"]["BusView"][];
+            /** Store Away */
+            store_away: string;
+        };
+        /**
          * Taken
          * @description A command is on its way; the events of ``correlation_id`` tell what became of it.
          */
@@ -2379,6 +2739,62 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HealthView"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role may not do this, or the request is from a page of another origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's form is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; wait as long as Retry-After says */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    system_api_v1_system_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SystemView"];
                 };
             };
             /** @description Not logged in */
@@ -4765,6 +5181,99 @@ export interface operations {
             };
         };
     };
+    start_api_v1_auth_oidc_start_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            302: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's form is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    come_back_api_v1_auth_oidc_return_get: {
+        parameters: {
+            query?: {
+                state?: string;
+                code?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's form is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     users_api_v1_users_get: {
         parameters: {
             query?: {
@@ -5370,6 +5879,262 @@ export interface operations {
             };
             /** @description The database is away */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    portfolio_api_v1_portfolio_get: {
+        parameters: {
+            query?: {
+                by?: "strategy" | "instrument" | "account";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResultPage"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role may not do this, or the request is from a page of another origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's form is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; wait as long as Retry-After says */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database is away; live data goes on */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drawdown_api_v1_portfolio_drawdown_get: {
+        parameters: {
+            query?: {
+                strategy_id?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DrawdownPage"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role may not do this, or the request is from a page of another origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's form is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; wait as long as Retry-After says */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database is away; live data goes on */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    books_api_v1_portfolio_reconciliation_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BooksPage"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role may not do this, or the request is from a page of another origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's form is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; wait as long as Retry-After says */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database is away; live data goes on */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    limits_api_v1_limits_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitPage"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role may not do this, or the request is from a page of another origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's form is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; wait as long as Retry-After says */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -80,43 +80,14 @@ export type Mark = [at: number, price: string, size: string, side: string, strat
 /** Our time in ms and the middle of best bid and ask. */
 export type ChartPoint = [at: number, mid: string];
 
-export interface PortfolioRow {
-  key: string;
-  positions: number;
-  net_pnl: string;
-  realized_pnl: string;
-  unrealized_pnl: string | null;
-  fees: string;
-  exposure: string | null;
-}
+export type PortfolioRow = Schemas["ResultView"];
 
-export interface Portfolio {
-  rows: PortfolioRow[];
-  total: PortfolioRow;
-}
+export type Portfolio = Schemas["ResultPage"];
 
-export interface ReconciliationRow {
-  currency: string;
-  books: string | null;
-  account: string | null;
-  venue: string | null;
-  difference: string | null;
-}
+export type ReconciliationRow = Schemas["BooksRow"];
 
-export interface Reconciliation {
-  at: string | null;
-  rows: ReconciliationRow[];
-  orders_differing: unknown;
-}
+export type Reconciliation = Schemas["BooksPage"];
 
-export interface DrawdownPoint {
-  ts: string;
-  equity: string;
-  peak: string;
-  drawdown: string;
-}
+export type DrawdownPoint = Schemas["DrawdownPoint"];
 
-export interface Drawdown {
-  rows: DrawdownPoint[];
-  max_drawdown: string;
-}
+export type Drawdown = Schemas["DrawdownPage"];

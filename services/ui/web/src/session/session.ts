@@ -100,7 +100,11 @@ function enter(user: User): void {
 function leave(notice: string): void {
   clearTimeout(timer);
   localStorage.removeItem(EXPIRES_KEY);
-  useSession.setState((before) => ({ state: "nobody", user: null, notice: before.state === "somebody" ? notice : "" }));
+  useSession.setState((before) => ({
+    state: "nobody",
+    user: null,
+    notice: before.state === "somebody" ? notice : before.notice,
+  }));
 }
 
 function plan(expiresMs: number): void {
