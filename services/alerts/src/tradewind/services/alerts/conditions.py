@@ -101,6 +101,8 @@ def of_bus(moment: Moment, eye: BusEye) -> Iterator[Finding]:
 def _of_limits(moment: Moment, uses: Iterable[LimitUsed]) -> Iterator[Finding]:
     settings = moment.settings
     for one in uses:
+        if one.scope == "firm":
+            continue  # an account's share of it is made larger as it fills: it is always nearly used up
         subject = f"{one.scope} {one.name}"
         share = float(one.used / one.limit) if one.limit > 0 else 0.0
         if moment.exceeds("LimitNearBound", subject, share, settings.limit_share, _LITTLE_LESS):
