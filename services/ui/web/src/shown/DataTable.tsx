@@ -61,10 +61,10 @@ const ROW_PX = 28;
 export function DataTable<T>(props: DataTableProps<T>): ReactElement {
   const { rows, columns, filter = "", sort } = props;
   const [sorting, setSorting] = useState<SortingState>(sort ? [sort] : []);
-  const [definitions, setDefinitions] = useState<{ of: readonly Column<T>[]; made: ColumnDef<T>[] }>({
-    of: [],
-    made: [],
-  });
+  const [definitions, setDefinitions] = useState<{ of: readonly Column<T>[]; made: ColumnDef<T>[] }>(() => ({
+    of: columns,
+    made: columns.map(definition),
+  }));
   if (definitions.of !== columns) setDefinitions({ of: columns, made: columns.map(definition) });
   const table = useReactTable<T>({
     data: rows as T[],

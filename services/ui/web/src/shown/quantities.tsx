@@ -47,11 +47,13 @@ export const Money = memo(function Money({
   decimals?: number;
   unit?: string;
 }): ReactElement {
-  const way = direction(value);
+  const shown = signed(value, decimals);
+  // What is nothing after rounding has no direction.
+  const way = /[1-9]/.test(shown) ? direction(value) : 0;
   const tone = way > 0 ? "up" : way < 0 ? "down" : "flat";
   return (
     <span className={`amount money ${tone}`}>
-      {signed(value, decimals)}
+      {shown}
       {unit && value ? <span className="unit"> {unit}</span> : null}
     </span>
   );

@@ -21,14 +21,14 @@ const COLUMNS: readonly Column<ReconciliationRow>[] = [
     title: "Books",
     align: "number",
     value: (row) => Number(row.books),
-    cell: (row) => <Amount value={row.books} />,
+    cell: (row) => <Held value={row.books} />,
   },
   {
     id: "account",
     title: "Account",
     align: "number",
     value: (row) => Number(row.account),
-    cell: (row) => <Amount value={row.account} />,
+    cell: (row) => <Held value={row.account} />,
     hide: "narrow",
   },
   {
@@ -36,7 +36,7 @@ const COLUMNS: readonly Column<ReconciliationRow>[] = [
     title: "Venue",
     align: "number",
     value: (row) => Number(row.venue),
-    cell: (row) => <Amount value={row.venue} />,
+    cell: (row) => <Held value={row.venue} />,
   },
   {
     id: "difference",
@@ -46,6 +46,15 @@ const COLUMNS: readonly Column<ReconciliationRow>[] = [
     cell: (row) => <Difference row={row} />,
   },
 ];
+
+/** Large amounts to a hundredth: the difference is told exactly. */
+function Held({ value }: { value: string | null }): ReactElement {
+  return <Amount value={value} decimals={decimalsFor(value)} />;
+}
+
+function decimalsFor(value: string | null): number {
+  return Math.abs(Number(value)) >= 1_000 ? 2 : 8;
+}
 
 function Difference({ row }: { row: ReconciliationRow }): ReactElement {
   if (row.difference === null) return <span className="soft">not told</span>;
