@@ -211,7 +211,7 @@ def visiting(
             assert answer.ok, answer.text()
         visit = Visit(platform, context)
         yield visit
-        assert visit.errors == []
+        assert visit.errors == [], visit.errors
     finally:
         context.close()
 

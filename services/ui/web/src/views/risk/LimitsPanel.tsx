@@ -2,7 +2,7 @@
 
 import { useMemo, useState, type ReactElement } from "react";
 import { usePart } from "../../live/live";
-import { trimmed, words } from "../../money/format";
+import { number, trimmed, words } from "../../money/format";
 import { useAsked } from "../../shown/asking";
 import { EmptyState, ErrorNote, Panel, Skeleton } from "../../shown/notes";
 import { kindsOf, nameOf, percent, scopeParts, sorted, type Limit, type Scale } from "./limits";
@@ -51,6 +51,11 @@ export function LimitsPanel(): ReactElement {
   );
 }
 
+/** Money to the cent; counts and ages as they are. */
+function amountOf(limit: Limit, value: string | null): string {
+  return limit.unit.includes("currency") ? number(value, 2) : trimmed(value);
+}
+
 function LimitLine({ scale }: { scale: Scale }): ReactElement {
   const { limit, share, tone } = scale;
   const { kind, name } = scopeParts(limit.scope);
@@ -70,7 +75,7 @@ function LimitLine({ scale }: { scale: Scale }): ReactElement {
         {percent(share)}
       </span>
       <span className="limit-numbers">
-        {trimmed(limit.used)} of {trimmed(limit.limit)} <span className="unit">{limit.unit}</span>
+        {amountOf(limit, limit.used)} of {amountOf(limit, limit.limit)} <span className="unit">{limit.unit}</span>
       </span>
     </li>
   );

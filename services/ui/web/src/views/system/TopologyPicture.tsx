@@ -6,9 +6,10 @@ import { BOX, toneOf, topologyOf, type Node } from "./topology";
 
 const NAME_MAX = 19;
 
-export function TopologyPicture({ services }: { services: readonly SystemService[] }): ReactElement {
+export function TopologyPicture({ services }: { services: readonly SystemService[] }): ReactElement | null {
   const topology = useMemo(() => topologyOf(services), [services]);
   const nodes = useMemo(() => new Map(topology.nodes.map((node) => [node.service.name, node])), [topology]);
+  if (!services.length) return null;
   const bad = services.filter((service) => !service.ready).map((service) => service.name);
   const summary = bad.length ? `not ready: ${bad.join(", ")}` : "all are ready";
   return (

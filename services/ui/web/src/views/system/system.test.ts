@@ -18,6 +18,7 @@ describe("the picture of the system", () => {
     expect(topology.edges).toContainEqual({ from: "strategy-a", to: "execution" });
     expect(topology.edges.some((edge) => edge.from === "risk")).toBe(false);
     expect(topologyOf([]).nodes).toEqual([]);
+    expect(topologyOf([]).width).toBeGreaterThan(0);
   });
 
   it("never draws two boxes on each other", () => {

@@ -81,7 +81,7 @@ export function topologyOf<T extends Placeable>(services: readonly T[]): Topolog
       .filter((name) => from.test(name))
       .flatMap((one) => names.filter((name) => to.test(name)).map((other) => ({ from: one, to: other }))),
   );
-  return { nodes, edges, height, width: used.length * (BOX.width + GAP.x) - GAP.x + 2 * EDGE };
+  return { nodes, edges, height, width: Math.max(0, used.length * (BOX.width + GAP.x) - GAP.x) + 2 * EDGE };
 }
 
 /** A state in the colours of all states; ready or not is what counts. */
