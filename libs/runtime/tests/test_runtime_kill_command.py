@@ -197,7 +197,7 @@ def test_without_the_api_it_goes_to_the_broker_itself(monkeypatch: pytest.Monkey
         yield {Plane.ORDERS: Broker()}, []
 
     monkeypatch.setattr(killing, "open_buses", brokers)
-    shown = run("http://127.0.0.1:1", "engage", "firm", "--flatten", "--yes", "--past-api", *WHY)
+    shown = run("http://127.0.0.1:1", "engage", "firm", "--flatten", "--yes", "--past-api", "--actor", "anna", *WHY)
     assert (shown.exit_code, "The broker has it" in shown.output) == (0, True)
     [command] = taken
     assert (command.scope, command.flatten, command.why, command.actor) == ("firm", True, "odd fills", "anna")
@@ -207,5 +207,5 @@ def test_what_may_be_done_without_the_api_is_said(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("TRADEWIND_BUS_URL", raising=False)
     away = run("http://127.0.0.1:1", "engage", "firm", "--yes", *WHY)
     assert "--past-api" in str(away.exception)
-    inside = run("http://127.0.0.1:1", "engage", "firm", "--yes", "--past-api", *WHY)
+    inside = run("http://127.0.0.1:1", "engage", "firm", "--yes", "--past-api", "--actor", "anna", *WHY)
     assert "memory://" in str(inside.exception)
