@@ -15,7 +15,7 @@ export interface paths {
          * Health
          * @description Every service of the deployment, and where orders go.
          */
-        get: operations["health_api_v1_health_get"];
+        get: operations["get_health"];
         put?: never;
         post?: never;
         delete?: never;
@@ -35,7 +35,7 @@ export interface paths {
          * System
          * @description Services and their vitals, leases, feeds, the last comparison of books and venue, buses.
          */
-        get: operations["system_api_v1_system_get"];
+        get: operations["get_system"];
         put?: never;
         post?: never;
         delete?: never;
@@ -55,7 +55,7 @@ export interface paths {
          * Statistics
          * @description Counters of the buses, of the view model and of every metric.
          */
-        get: operations["statistics_api_v1_statistics_get"];
+        get: operations["get_statistics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -75,7 +75,7 @@ export interface paths {
          * Instruments
          * @description What can be traded.
          */
-        get: operations["instruments_api_v1_instruments_get"];
+        get: operations["get_instruments"];
         put?: never;
         post?: never;
         delete?: never;
@@ -95,7 +95,7 @@ export interface paths {
          * Prices
          * @description Best bid, best ask, last print and feed state of every instrument.
          */
-        get: operations["prices_api_v1_prices_get"];
+        get: operations["get_prices"];
         put?: never;
         post?: never;
         delete?: never;
@@ -115,7 +115,7 @@ export interface paths {
          * Book
          * @description The best levels of each side.
          */
-        get: operations["book_api_v1_book__instrument_id__get"];
+        get: operations["get_book_instrument_id"];
         put?: never;
         post?: never;
         delete?: never;
@@ -135,7 +135,7 @@ export interface paths {
          * Bars
          * @description Bars of the market's prints, oldest first: of the store, and the newest from memory.
          */
-        get: operations["bars_api_v1_bars__instrument_id__get"];
+        get: operations["get_bars_instrument_id"];
         put?: never;
         post?: never;
         delete?: never;
@@ -155,7 +155,7 @@ export interface paths {
          * Trades
          * @description The newest prints of the market, newest first.
          */
-        get: operations["trades_api_v1_trades__instrument_id__get"];
+        get: operations["get_trades_instrument_id"];
         put?: never;
         post?: never;
         delete?: never;
@@ -175,13 +175,13 @@ export interface paths {
          * Orders
          * @description Orders, newest first. ``status=open`` is answered from memory: those without a known end, without a cursor.
          */
-        get: operations["orders_api_v1_orders_get"];
+        get: operations["get_orders"];
         put?: never;
         /**
          * Submit
          * @description Send an order by hand, under the strategy id ``manual``.
          */
-        post: operations["submit_api_v1_orders_post"];
+        post: operations["post_orders"];
         delete?: never;
         options?: never;
         head?: never;
@@ -199,7 +199,7 @@ export interface paths {
          * Orders Csv
          * @description The same list as CSV, from the store, at most 100,000 rows.
          */
-        get: operations["orders_csv_api_v1_orders_csv_get"];
+        get: operations["get_orders_csv"];
         put?: never;
         post?: never;
         delete?: never;
@@ -219,14 +219,14 @@ export interface paths {
          * Order
          * @description An order and its whole story.
          */
-        get: operations["order_api_v1_orders__client_order_id__get"];
+        get: operations["get_orders_client_order_id"];
         put?: never;
         post?: never;
         /**
          * Cancel
          * @description Ask for the cancel of an order, whichever strategy it belongs to.
          */
-        delete: operations["cancel_api_v1_orders__client_order_id__delete"];
+        delete: operations["delete_orders_client_order_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -243,7 +243,7 @@ export interface paths {
          * Fills
          * @description Executions of our orders, newest first.
          */
-        get: operations["fills_api_v1_fills_get"];
+        get: operations["get_fills"];
         put?: never;
         post?: never;
         delete?: never;
@@ -263,7 +263,7 @@ export interface paths {
          * Fills Csv
          * @description The same list as CSV, at most 100,000 rows.
          */
-        get: operations["fills_csv_api_v1_fills_csv_get"];
+        get: operations["get_fills_csv"];
         put?: never;
         post?: never;
         delete?: never;
@@ -283,7 +283,7 @@ export interface paths {
          * Positions Csv
          * @description The positions as CSV.
          */
-        get: operations["positions_csv_api_v1_positions_csv_get"];
+        get: operations["get_positions_csv"];
         put?: never;
         post?: never;
         delete?: never;
@@ -303,7 +303,7 @@ export interface paths {
          * Equity Curve Csv
          * @description The newest 5,000 points of the equity curves as CSV, oldest first.
          */
-        get: operations["equity_curve_csv_api_v1_equity_curve_csv_get"];
+        get: operations["get_equity_curve_csv"];
         put?: never;
         post?: never;
         delete?: never;
@@ -323,7 +323,7 @@ export interface paths {
          * Positions
          * @description Net positions by strategy and instrument, marked at the middle of the book.
          */
-        get: operations["positions_api_v1_positions_get"];
+        get: operations["get_positions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -343,7 +343,7 @@ export interface paths {
          * Balances
          * @description Balances as the venue states them.
          */
-        get: operations["balances_api_v1_balances_get"];
+        get: operations["get_balances"];
         put?: never;
         post?: never;
         delete?: never;
@@ -363,7 +363,7 @@ export interface paths {
          * Equity
          * @description Profit and loss of each strategy's book at the latest marks.
          */
-        get: operations["equity_api_v1_equity_get"];
+        get: operations["get_equity"];
         put?: never;
         post?: never;
         delete?: never;
@@ -383,7 +383,7 @@ export interface paths {
          * Equity Curve
          * @description The newest points of the equity curves, of this run and earlier ones, oldest first.
          */
-        get: operations["equity_curve_api_v1_equity_curve_get"];
+        get: operations["get_equity_curve"];
         put?: never;
         post?: never;
         delete?: never;
@@ -403,7 +403,7 @@ export interface paths {
          * Trading States
          * @description Every scope that was given a trading state. A scope that is not listed is ACTIVE.
          */
-        get: operations["trading_states_api_v1_trading_states_get"];
+        get: operations["get_trading_states"];
         put?: never;
         post?: never;
         delete?: never;
@@ -425,7 +425,7 @@ export interface paths {
          * Set Trading State
          * @description Halt a scope, which cancels what rests in it, or give it back. A halt proves nothing: see kill switches.
          */
-        post: operations["set_trading_state_api_v1_trading_state_post"];
+        post: operations["post_trading_state"];
         delete?: never;
         options?: never;
         head?: never;
@@ -443,13 +443,13 @@ export interface paths {
          * Kill Switches
          * @description The engaged ones first, then the last released.
          */
-        get: operations["kill_switches_api_v1_kill_switches_get"];
+        get: operations["get_kill_switches"];
         put?: never;
         /**
          * Engage
          * @description Engage the kill switch of a scope, or add ``flatten`` to one that is engaged.
          */
-        post: operations["engage_api_v1_kill_switches_post"];
+        post: operations["post_kill_switches"];
         delete?: never;
         options?: never;
         head?: never;
@@ -467,7 +467,7 @@ export interface paths {
          * Steps
          * @description The way of one engagement, oldest first.
          */
-        get: operations["steps_api_v1_kill_switches__kill_id__steps_get"];
+        get: operations["get_kill_switches_kill_id_steps"];
         put?: never;
         post?: never;
         delete?: never;
@@ -489,7 +489,7 @@ export interface paths {
          * Release
          * @description Release a kill switch that is FLAT, or any with ``force``: another person than the one who engaged it.
          */
-        post: operations["release_api_v1_kill_switches_release_post"];
+        post: operations["post_kill_switches_release"];
         delete?: never;
         options?: never;
         head?: never;
@@ -509,7 +509,7 @@ export interface paths {
          * Resolve
          * @description End the doubt about an order by an operator's word. The audit keeps who said it, and why.
          */
-        post: operations["resolve_api_v1_orders__client_order_id__resolve_post"];
+        post: operations["post_orders_client_order_id_resolve"];
         delete?: never;
         options?: never;
         head?: never;
@@ -529,7 +529,7 @@ export interface paths {
          * Claim
          * @description Move an order that nobody of ours made to a strategy.
          */
-        post: operations["claim_api_v1_orders__client_order_id__claim_post"];
+        post: operations["post_orders_client_order_id_claim"];
         delete?: never;
         options?: never;
         head?: never;
@@ -547,7 +547,7 @@ export interface paths {
          * Reconciliation
          * @description By how much the venue's balances and our books differ.
          */
-        get: operations["reconciliation_api_v1_reconciliation_get"];
+        get: operations["get_reconciliation"];
         put?: never;
         post?: never;
         delete?: never;
@@ -567,7 +567,7 @@ export interface paths {
          * State
          * @description Whether somebody is logged in, and whether there is anybody who could.
          */
-        get: operations["state_api_v1_auth_state_get"];
+        get: operations["get_auth_state"];
         put?: never;
         post?: never;
         delete?: never;
@@ -589,7 +589,7 @@ export interface paths {
          * Login
          * @description Come in by password.
          */
-        post: operations["login_api_v1_auth_login_post"];
+        post: operations["post_auth_login"];
         delete?: never;
         options?: never;
         head?: never;
@@ -609,7 +609,7 @@ export interface paths {
          * Refresh
          * @description Renew both cookies. The old refresh cookie is used up; one that comes twice ends the login.
          */
-        post: operations["refresh_api_v1_auth_refresh_post"];
+        post: operations["post_auth_refresh"];
         delete?: never;
         options?: never;
         head?: never;
@@ -629,7 +629,7 @@ export interface paths {
          * Logout
          * @description End the login, and every stream that it opened.
          */
-        post: operations["logout_api_v1_auth_logout_post"];
+        post: operations["post_auth_logout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -649,7 +649,7 @@ export interface paths {
          * Password
          * @description Set another password; the other logins of the same person end.
          */
-        post: operations["password_api_v1_auth_password_post"];
+        post: operations["post_auth_password"];
         delete?: never;
         options?: never;
         head?: never;
@@ -669,7 +669,7 @@ export interface paths {
          * Claim
          * @description Use a one-time link: the first admin's, an invitation, a new password.
          */
-        post: operations["claim_api_v1_auth_claim_post"];
+        post: operations["post_auth_claim"];
         delete?: never;
         options?: never;
         head?: never;
@@ -687,7 +687,7 @@ export interface paths {
          * Start
          * @description Send the browser to the provider.
          */
-        get: operations["start_api_v1_auth_oidc_start_get"];
+        get: operations["get_auth_oidc_start"];
         put?: never;
         post?: never;
         delete?: never;
@@ -707,7 +707,7 @@ export interface paths {
          * Come Back
          * @description Take somebody in who comes from the provider, and show the page.
          */
-        get: operations["come_back_api_v1_auth_oidc_return_get"];
+        get: operations["get_auth_oidc_return"];
         put?: never;
         post?: never;
         delete?: never;
@@ -727,13 +727,13 @@ export interface paths {
          * Users
          * @description Everybody who may log in, by name.
          */
-        get: operations["users_api_v1_users_get"];
+        get: operations["get_users"];
         put?: never;
         /**
          * Invite
          * @description Add a user; the one-time link lets the person set a password.
          */
-        post: operations["invite_api_v1_users_post"];
+        post: operations["post_users"];
         delete?: never;
         options?: never;
         head?: never;
@@ -757,7 +757,7 @@ export interface paths {
          * Change
          * @description Give a user another role, or let the user in or out; takes effect at once, everywhere.
          */
-        patch: operations["change_api_v1_users__name__patch"];
+        patch: operations["patch_users_name"];
         trace?: never;
     };
     "/api/v1/users/{name}/link": {
@@ -773,7 +773,7 @@ export interface paths {
          * Link
          * @description A new one-time link for a user who has lost the password; earlier links end.
          */
-        post: operations["link_api_v1_users__name__link_post"];
+        post: operations["post_users_name_link"];
         delete?: never;
         options?: never;
         head?: never;
@@ -791,13 +791,13 @@ export interface paths {
          * Tokens
          * @description One's own api tokens; with ``all=true`` everybody's, for an admin.
          */
-        get: operations["tokens_api_v1_tokens_get"];
+        get: operations["get_tokens"];
         put?: never;
         /**
          * Make Token
          * @description Make an api token that acts as oneself. Its secret is in this answer and nowhere else.
          */
-        post: operations["make_token_api_v1_tokens_post"];
+        post: operations["post_tokens"];
         delete?: never;
         options?: never;
         head?: never;
@@ -818,7 +818,7 @@ export interface paths {
          * Revoke Token
          * @description End one of one's own api tokens, or, as an admin, anybody's.
          */
-        delete: operations["revoke_token_api_v1_tokens__token_id__delete"];
+        delete: operations["delete_tokens_token_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -835,7 +835,7 @@ export interface paths {
          * Audit Lines
          * @description What people did, newest first. ``action`` is a beginning: ``order`` finds ``order.submit``.
          */
-        get: operations["audit_lines_api_v1_audit_get"];
+        get: operations["get_audit"];
         put?: never;
         post?: never;
         delete?: never;
@@ -855,7 +855,7 @@ export interface paths {
          * Portfolio
          * @description Profit and loss by strategy, instrument or account, at the latest marks.
          */
-        get: operations["portfolio_api_v1_portfolio_get"];
+        get: operations["get_portfolio"];
         put?: never;
         post?: never;
         delete?: never;
@@ -875,7 +875,7 @@ export interface paths {
          * Drawdown
          * @description The newest points of the equity of one strategy, or of all together, with the fall below the peak among them.
          */
-        get: operations["drawdown_api_v1_portfolio_drawdown_get"];
+        get: operations["get_portfolio_drawdown"];
         put?: never;
         post?: never;
         delete?: never;
@@ -895,7 +895,7 @@ export interface paths {
          * Books
          * @description Each currency in our books, in the account as its fills make it, and at the venue.
          */
-        get: operations["books_api_v1_portfolio_reconciliation_get"];
+        get: operations["get_portfolio_reconciliation"];
         put?: never;
         post?: never;
         delete?: never;
@@ -915,7 +915,7 @@ export interface paths {
          * Limits
          * @description Every limit that is set, with what is used of it.
          */
-        get: operations["limits_api_v1_limits_get"];
+        get: operations["get_limits"];
         put?: never;
         post?: never;
         delete?: never;
@@ -935,7 +935,7 @@ export interface paths {
          * Strategies
          * @description Every strategy whose host has told of it.
          */
-        get: operations["strategies_api_v1_strategies_get"];
+        get: operations["get_strategies"];
         put?: never;
         post?: never;
         delete?: never;
@@ -955,7 +955,7 @@ export interface paths {
          * Strategy
          * @description One strategy with its settings, and the form that they have.
          */
-        get: operations["strategy_api_v1_strategies__strategy_id__get"];
+        get: operations["get_strategies_strategy_id"];
         put?: never;
         post?: never;
         delete?: never;
@@ -975,7 +975,7 @@ export interface paths {
          * Logs
          * @description What the strategy has logged.
          */
-        get: operations["logs_api_v1_strategies__strategy_id__logs_get"];
+        get: operations["get_strategies_strategy_id_logs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -995,7 +995,7 @@ export interface paths {
          * Changes
          * @description Who asked what of the strategy, when and why.
          */
-        get: operations["changes_api_v1_strategies__strategy_id__changes_get"];
+        get: operations["get_strategies_strategy_id_changes"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1017,7 +1017,7 @@ export interface paths {
          * Start
          * @description Start a strategy that is stopped, held or FAILED.
          */
-        post: operations["start_api_v1_strategies__strategy_id__start_post"];
+        post: operations["post_strategies_strategy_id_start"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1037,7 +1037,7 @@ export interface paths {
          * Stop
          * @description Stop a strategy. Its service stays, and keeps it stopped over every restart.
          */
-        post: operations["stop_api_v1_strategies__strategy_id__stop_post"];
+        post: operations["post_strategies_strategy_id_stop"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1056,7 +1056,7 @@ export interface paths {
          * Settings
          * @description Store settings. The present start keeps its own unless ``restart`` is given.
          */
-        put: operations["settings_api_v1_strategies__strategy_id__settings_put"];
+        put: operations["put_strategies_strategy_id_settings"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1076,7 +1076,7 @@ export interface paths {
          * Policy
          * @description Store the checkpoint policy. A strategy that is held is started with ``start`` and a policy.
          */
-        put: operations["policy_api_v1_strategies__strategy_id__policy_put"];
+        put: operations["put_strategies_strategy_id_policy"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1095,7 +1095,7 @@ export interface paths {
          * Alerts
          * @description ``open``: those that are not resolved; ``all``: also those of the last 30 days that are.
          */
-        get: operations["alerts_api_v1_alerts_get"];
+        get: operations["get_alerts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1117,7 +1117,7 @@ export interface paths {
          * Acknowledge
          * @description Take an alert on. It stays until what it is about has ended; if it gets worse, it is OPEN again.
          */
-        post: operations["acknowledge_api_v1_alerts__alert_id__acknowledge_post"];
+        post: operations["post_alerts_alert_id_acknowledge"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1135,7 +1135,7 @@ export interface paths {
          * Channels
          * @description The ways to people, and how each does.
          */
-        get: operations["channels_api_v1_alerts_channels_get"];
+        get: operations["get_alerts_channels"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1155,7 +1155,7 @@ export interface paths {
          * Notifications
          * @description What was told last, and what became of it.
          */
-        get: operations["notifications_api_v1_alerts_notifications_get"];
+        get: operations["get_alerts_notifications"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1177,7 +1177,7 @@ export interface paths {
          * Test
          * @description Send a test message to every configured channel; what becomes of each is among the notifications.
          */
-        post: operations["test_api_v1_alerts_test_post"];
+        post: operations["post_alerts_test"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1195,7 +1195,10 @@ export interface components {
         AlertPage: {
             /** Rows */
             rows: components["schemas"]["AlertView"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @example MTcyMzE2MTI1NTIwODAwMDAwMDoxMg
+             */
             next_cursor: string | null;
         };
         /**
@@ -1204,35 +1207,65 @@ export interface components {
          *     was opened; ``page``: what to do.
          */
         AlertView: {
-            /** Alert Id */
+            /**
+             * Alert Id
+             * @example 12
+             */
             alert_id: string;
-            /** Name */
+            /**
+             * Name
+             * @example tom
+             */
             name: string;
             /**
              * Severity
              * @enum {string}
              */
             severity: "info" | "warning" | "critical";
-            /** Summary */
+            /**
+             * Summary
+             * @example An order's outcome has been unknown for 31 s
+             */
             summary: string;
-            /** Subject */
+            /**
+             * Subject
+             * @example market-maker-1-163
+             */
             subject: string;
-            /** Page */
+            /**
+             * Page
+             * @example docs/operating/unknown-order.md
+             */
             page: string;
             /**
              * State
              * @enum {string}
              */
             state: "OPEN" | "ACKNOWLEDGED" | "RESOLVED";
-            /** First At */
+            /**
+             * First At
+             * @example 1723161255208000000
+             */
             first_at: string;
-            /** Last At */
+            /**
+             * Last At
+             * @example 1723161255208000000
+             */
             last_at: string;
-            /** Count */
+            /**
+             * Count
+             * @example 3
+             */
             count: number;
-            /** Acknowledged By */
+            /**
+             * Acknowledged By
+             * @example rita
+             */
             acknowledged_by: string | null;
-            /** Resolved At */
+            /**
+             * Resolved At
+             * @example 1723161255208000000
+             */
             resolved_at: string | null;
         };
         /**
@@ -1242,7 +1275,10 @@ export interface components {
         AuditPage: {
             /** Rows */
             rows: components["schemas"]["AuditView"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @example MTcyMzE2MTI1NTIwODAwMDAwMDoxMg
+             */
             next_cursor: string | null;
         };
         /**
@@ -1250,25 +1286,55 @@ export interface components {
          * @description One thing that somebody did.
          */
         AuditView: {
-            /** Id */
+            /**
+             * Id
+             * @example 12
+             */
             id: string;
-            /** Ts */
+            /**
+             * Ts
+             * @example 1723161255208000000
+             */
             ts: string;
-            /** Actor */
+            /**
+             * Actor
+             * @example rita
+             */
             actor: string;
-            /** Role */
+            /**
+             * Role
+             * @example trader
+             */
             role: string;
-            /** Action */
+            /**
+             * Action
+             * @example order.cancel
+             */
             action: string;
-            /** Subject */
+            /**
+             * Subject
+             * @example market-maker-1-163
+             */
             subject: string;
-            /** Before */
+            /**
+             * Before
+             * @example ACCEPTED
+             */
             before: string;
-            /** After */
+            /**
+             * After
+             * @example CANCELED
+             */
             after: string;
-            /** Why */
+            /**
+             * Why
+             * @example the venue confirmed it by telephone
+             */
             why: string;
-            /** Client */
+            /**
+             * Client
+             * @example 127.0.0.1
+             */
             client: string;
         };
         /**
@@ -1276,7 +1342,10 @@ export interface components {
          * @description What a page needs before anybody has logged in.
          */
         AuthStateView: {
-            /** Setup Needed */
+            /**
+             * Setup Needed
+             * @example true
+             */
             setup_needed: boolean;
             user: components["schemas"]["MeView"] | null;
             oidc: components["schemas"]["OidcView"] | null;
@@ -1286,11 +1355,20 @@ export interface components {
          * @description One currency that differs; totals as decimal strings.
          */
         BalanceDifferenceView: {
-            /** Currency */
+            /**
+             * Currency
+             * @example USDT
+             */
             currency: string;
-            /** At Venue */
+            /**
+             * At Venue
+             * @example 12.50
+             */
             at_venue: string;
-            /** In Books */
+            /**
+             * In Books
+             * @example 12.50
+             */
             in_books: string;
         };
         /**
@@ -1298,15 +1376,30 @@ export interface components {
          * @description One currency of an account as the venue states it.
          */
         BalanceView: {
-            /** Account Id */
+            /**
+             * Account Id
+             * @example BINANCE-main
+             */
             account_id: string;
-            /** Currency */
+            /**
+             * Currency
+             * @example USDT
+             */
             currency: string;
-            /** Free */
+            /**
+             * Free
+             * @example 12.50
+             */
             free: string;
-            /** Locked */
+            /**
+             * Locked
+             * @example 12.50
+             */
             locked: string;
-            /** Total */
+            /**
+             * Total
+             * @example 12.50
+             */
             total: string;
         };
         /**
@@ -1315,11 +1408,17 @@ export interface components {
          *     store is away, then only what this process has seen.
          */
         BarPage: {
-            /** Interval */
+            /**
+             * Interval
+             * @example 1m
+             */
             interval: string;
             /** Bars */
             bars: components["schemas"]["BarView"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @example MTcyMzE2MTI1NTIwODAwMDAwMDoxMg
+             */
             next_cursor: string | null;
             /**
              * Source
@@ -1332,19 +1431,40 @@ export interface components {
          * @description Prints of one interval, which begins at ``ts``.
          */
         BarView: {
-            /** Ts */
+            /**
+             * Ts
+             * @example 1723161255208000000
+             */
             ts: string;
-            /** Open */
+            /**
+             * Open
+             * @example 61837.63
+             */
             open: string;
-            /** High */
+            /**
+             * High
+             * @example 61837.63
+             */
             high: string;
-            /** Low */
+            /**
+             * Low
+             * @example 61837.63
+             */
             low: string;
-            /** Close */
+            /**
+             * Close
+             * @example 61837.63
+             */
             close: string;
-            /** Volume */
+            /**
+             * Volume
+             * @example 0.01000000
+             */
             volume: string;
-            /** Trades */
+            /**
+             * Trades
+             * @example 3
+             */
             trades: number;
         };
         /**
@@ -1352,20 +1472,48 @@ export interface components {
          * @description Depth, best level first. While ``synced`` is false the levels are empty: a snapshot is awaited.
          */
         BookView: {
-            /** Instrument Id */
+            /**
+             * Instrument Id
+             * @example BTCUSDT.BINANCE
+             */
             instrument_id: string;
-            /** Synced */
+            /**
+             * Synced
+             * @example true
+             */
             synced: boolean;
-            /** Sequence */
+            /**
+             * Sequence
+             * @example 50093239202
+             */
             sequence: string;
-            /** Ts Event */
+            /**
+             * Ts Event
+             * @example 1723161255208000000
+             */
             ts_event: string;
-            /** Bids */
+            /**
+             * Bids
+             * @example [
+             *       [
+             *         "61837.63",
+             *         "0.87000000"
+             *       ]
+             *     ]
+             */
             bids: [
                 string,
                 string
             ][];
-            /** Asks */
+            /**
+             * Asks
+             * @example [
+             *       [
+             *         "61837.64",
+             *         "1.54698000"
+             *       ]
+             *     ]
+             */
             asks: [
                 string,
                 string
@@ -1376,11 +1524,19 @@ export interface components {
          * @description ``at`` is when venue and books were last found to say something new; null before that.
          */
         BooksPage: {
-            /** At */
+            /**
+             * At
+             * @example 1723161255208000000
+             */
             at: string | null;
             /** Rows */
             rows: components["schemas"]["BooksRow"][];
-            /** Orders Differing */
+            /**
+             * Orders Differing
+             * @example [
+             *       "market-maker-1-163"
+             *     ]
+             */
             orders_differing: string[];
         };
         /**
@@ -1389,15 +1545,30 @@ export interface components {
          *     ``difference`` is venue less books; null while either is not known, or before they were compared.
          */
         BooksRow: {
-            /** Currency */
+            /**
+             * Currency
+             * @example USDT
+             */
             currency: string;
-            /** Books */
+            /**
+             * Books
+             * @example 12.50
+             */
             books: string | null;
-            /** Account */
+            /**
+             * Account
+             * @example 12.50
+             */
             account: string | null;
-            /** Venue */
+            /**
+             * Venue
+             * @example BINANCE
+             */
             venue: string | null;
-            /** Difference */
+            /**
+             * Difference
+             * @example 12.50
+             */
             difference: string | null;
         };
         /**
@@ -1405,11 +1576,20 @@ export interface components {
          * @description Counters of one bus since it was opened.
          */
         BusView: {
-            /** Plane */
+            /**
+             * Plane
+             * @example orders
+             */
             plane: string;
-            /** Published */
+            /**
+             * Published
+             * @example 3
+             */
             published: number;
-            /** Publish Waits */
+            /**
+             * Publish Waits
+             * @example 3
+             */
             publish_waits: number;
             /** Subscriptions */
             subscriptions: components["schemas"]["SubscriptionView"][];
@@ -1421,7 +1601,10 @@ export interface components {
         ChangePage: {
             /** Rows */
             rows: components["schemas"]["ChangeView"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @example MTcyMzE2MTI1NTIwODAwMDAwMDoxMg
+             */
             next_cursor: string | null;
         };
         /**
@@ -1429,26 +1612,47 @@ export interface components {
          * @description One command and what it changed. ``refusal``: why it was not taken.
          */
         ChangeView: {
-            /** Number */
+            /**
+             * Number
+             * @example 12
+             */
             number: string;
-            /** Ts */
+            /**
+             * Ts
+             * @example 1723161255208000000
+             */
             ts: string;
             /**
              * Action
              * @enum {string}
              */
             action: "START" | "STOP" | "CONFIGURE";
-            /** Actor */
+            /**
+             * Actor
+             * @example rita
+             */
             actor: string;
-            /** Why */
+            /**
+             * Why
+             * @example the venue confirmed it by telephone
+             */
             why: string;
-            /** Refusal */
+            /**
+             * Refusal
+             * @example
+             */
             refusal: string;
-            /** Before */
+            /**
+             * Before
+             * @example {}
+             */
             before: {
                 [key: string]: unknown;
             };
-            /** After */
+            /**
+             * After
+             * @example {}
+             */
             after: {
                 [key: string]: unknown;
             };
@@ -1458,21 +1662,45 @@ export interface components {
          * @description A way to people: from which severity on it is told, how many messages wait, since when attempts fail and why.
          */
         ChannelView: {
-            /** Channel */
+            /**
+             * Channel
+             * @example webhook
+             */
             channel: string;
-            /** Minimum */
+            /**
+             * Minimum
+             * @example warning
+             */
             minimum: string;
-            /** Configured */
+            /**
+             * Configured
+             * @example true
+             */
             configured: boolean;
-            /** Pending */
+            /**
+             * Pending
+             * @example 3
+             */
             pending: number;
-            /** Failing Since */
+            /**
+             * Failing Since
+             * @example 1723161255208000000
+             */
             failing_since: string | null;
-            /** Failures */
+            /**
+             * Failures
+             * @example 3
+             */
             failures: number;
-            /** Problem */
+            /**
+             * Problem
+             * @example
+             */
             problem: string;
-            /** Sent At */
+            /**
+             * Sent At
+             * @example 1723161255208000000
+             */
             sent_at: string | null;
         };
         /**
@@ -1488,11 +1716,20 @@ export interface components {
          * @description A one-time link's secret and the password to set; the first admin chooses a name too.
          */
         Claim: {
-            /** Token */
+            /**
+             * Token
+             * @example lJ0w3gB6c2uTlJ0w3gB6c2uTlJ0w3gB6c2uTlJ0w3gB
+             */
             token: string;
-            /** Name */
+            /**
+             * Name
+             * @example tom
+             */
             name?: string | null;
-            /** Password */
+            /**
+             * Password
+             * @example a long sentence that nobody guesses
+             */
             password: string;
         };
         /**
@@ -1500,7 +1737,10 @@ export interface components {
          * @description The last comparison of books and venue that said something new.
          */
         ComparisonView: {
-            /** At */
+            /**
+             * At
+             * @example 1723161255208000000
+             */
             at: string;
             /** Differences */
             differences: components["schemas"]["DifferenceView"][];
@@ -1510,13 +1750,25 @@ export interface components {
          * @description One currency of which venue and books say another total.
          */
         DifferenceView: {
-            /** Currency */
+            /**
+             * Currency
+             * @example USDT
+             */
             currency: string;
-            /** At Venue */
+            /**
+             * At Venue
+             * @example 12.50
+             */
             at_venue: string;
-            /** In Books */
+            /**
+             * In Books
+             * @example 12.50
+             */
             in_books: string;
-            /** Difference */
+            /**
+             * Difference
+             * @example 12.50
+             */
             difference: string;
         };
         /**
@@ -1526,7 +1778,10 @@ export interface components {
         DrawdownPage: {
             /** Rows */
             rows: components["schemas"]["DrawdownPoint"][];
-            /** Max Drawdown */
+            /**
+             * Max Drawdown
+             * @example 12.50
+             */
             max_drawdown: string;
         };
         /**
@@ -1534,13 +1789,25 @@ export interface components {
          * @description The equity at a time, the highest that it was before, and how far it is below.
          */
         DrawdownPoint: {
-            /** Ts */
+            /**
+             * Ts
+             * @example 1723161255208000000
+             */
             ts: string;
-            /** Equity */
+            /**
+             * Equity
+             * @example 12.50
+             */
             equity: string;
-            /** Peak */
+            /**
+             * Peak
+             * @example 12.50
+             */
             peak: string;
-            /** Drawdown */
+            /**
+             * Drawdown
+             * @example 12.50
+             */
             drawdown: string;
         };
         /**
@@ -1548,11 +1815,20 @@ export interface components {
          * @description One point of a strategy's equity curve.
          */
         EquityPointView: {
-            /** Strategy Id */
+            /**
+             * Strategy Id
+             * @example market-maker
+             */
             strategy_id: string;
-            /** Ts Event */
+            /**
+             * Ts Event
+             * @example 1723161255208000000
+             */
             ts_event: string;
-            /** Net Pnl */
+            /**
+             * Net Pnl
+             * @example 12.50
+             */
             net_pnl: string;
         };
         /**
@@ -1560,21 +1836,45 @@ export interface components {
          * @description Profit and loss of one strategy's book at the latest marks.
          */
         EquityView: {
-            /** Account Id */
+            /**
+             * Account Id
+             * @example BINANCE-main
+             */
             account_id: string;
-            /** Strategy Id */
+            /**
+             * Strategy Id
+             * @example market-maker
+             */
             strategy_id: string;
-            /** Currency */
+            /**
+             * Currency
+             * @example USDT
+             */
             currency: string;
-            /** Realized Pnl */
+            /**
+             * Realized Pnl
+             * @example 12.50
+             */
             realized_pnl: string;
-            /** Unrealized Pnl */
+            /**
+             * Unrealized Pnl
+             * @example 12.50
+             */
             unrealized_pnl: string;
-            /** Fees */
+            /**
+             * Fees
+             * @example 12.50
+             */
             fees: string;
-            /** Net Pnl */
+            /**
+             * Net Pnl
+             * @example 12.50
+             */
             net_pnl: string;
-            /** Ts Event */
+            /**
+             * Ts Event
+             * @example 1723161255208000000
+             */
             ts_event: string;
         };
         /**
@@ -1582,19 +1882,40 @@ export interface components {
          * @description Market data of one instrument; ``last_record_at`` is the venue's time, null before the first record.
          */
         FeedView: {
-            /** Venue */
+            /**
+             * Venue
+             * @example BINANCE
+             */
             venue: string;
-            /** Instrument Id */
+            /**
+             * Instrument Id
+             * @example BTCUSDT.BINANCE
+             */
             instrument_id: string;
-            /** State */
+            /**
+             * State
+             * @example ready
+             */
             state: string;
-            /** Detail */
+            /**
+             * Detail
+             * @example order 'x' is not known
+             */
             detail: string;
-            /** Synced */
+            /**
+             * Synced
+             * @example true
+             */
             synced: boolean;
-            /** Gaps */
+            /**
+             * Gaps
+             * @example 3
+             */
             gaps: number;
-            /** Last Record At */
+            /**
+             * Last Record At
+             * @example 1723161255208000000
+             */
             last_record_at: string | null;
         };
         /**
@@ -1604,7 +1925,10 @@ export interface components {
         FillPage: {
             /** Fills */
             fills: components["schemas"]["FillView"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @example MTcyMzE2MTI1NTIwODAwMDAwMDoxMg
+             */
             next_cursor: string | null;
         };
         /**
@@ -1612,31 +1936,70 @@ export interface components {
          * @description One execution of one of our orders. ``ts_init`` is our own time of it.
          */
         FillView: {
-            /** Trade Id */
+            /**
+             * Trade Id
+             * @example 338476375
+             */
             trade_id: string;
-            /** Client Order Id */
+            /**
+             * Client Order Id
+             * @example market-maker-1-163
+             */
             client_order_id: string;
-            /** Strategy Id */
+            /**
+             * Strategy Id
+             * @example market-maker
+             */
             strategy_id: string;
-            /** Account Id */
+            /**
+             * Account Id
+             * @example BINANCE-main
+             */
             account_id: string;
-            /** Instrument Id */
+            /**
+             * Instrument Id
+             * @example BTCUSDT.BINANCE
+             */
             instrument_id: string;
-            /** Side */
+            /**
+             * Side
+             * @example BUY
+             */
             side: string;
-            /** Price */
+            /**
+             * Price
+             * @example 61837.63
+             */
             price: string;
-            /** Size */
+            /**
+             * Size
+             * @example 0.01000000
+             */
             size: string;
-            /** Fee */
+            /**
+             * Fee
+             * @example 0.01000000
+             */
             fee: string;
-            /** Fee Currency */
+            /**
+             * Fee Currency
+             * @example USDT
+             */
             fee_currency: string;
-            /** Liquidity Side */
+            /**
+             * Liquidity Side
+             * @example MAKER
+             */
             liquidity_side: string;
-            /** Ts Event */
+            /**
+             * Ts Event
+             * @example 1723161255208000000
+             */
             ts_event: string;
-            /** Ts Init */
+            /**
+             * Ts Init
+             * @example 1723161255208000000
+             */
             ts_init: string;
         };
         /**
@@ -1644,11 +2007,20 @@ export interface components {
          * @description All services of the process. ``ready`` when every one of them is.
          */
         HealthView: {
-            /** Ready */
+            /**
+             * Ready
+             * @example true
+             */
             ready: boolean;
-            /** Destination */
+            /**
+             * Destination
+             * @example Orders go to the simulated venue at http://127.0.0.1:8081
+             */
             destination: string;
-            /** Version */
+            /**
+             * Version
+             * @example 0.1.0
+             */
             version: string;
             /** Services */
             services: components["schemas"]["ServiceView"][];
@@ -1658,31 +2030,70 @@ export interface components {
          * @description What can be traded, and in which steps.
          */
         InstrumentView: {
-            /** Instrument Id */
+            /**
+             * Instrument Id
+             * @example BTCUSDT.BINANCE
+             */
             instrument_id: string;
-            /** Venue */
+            /**
+             * Venue
+             * @example BINANCE
+             */
             venue: string;
-            /** Symbol */
+            /**
+             * Symbol
+             * @example BTCUSDT
+             */
             symbol: string;
-            /** Base Currency */
+            /**
+             * Base Currency
+             * @example BTC
+             */
             base_currency: string;
-            /** Quote Currency */
+            /**
+             * Quote Currency
+             * @example USDT
+             */
             quote_currency: string;
-            /** Price Precision */
+            /**
+             * Price Precision
+             * @example 3
+             */
             price_precision: number;
-            /** Size Precision */
+            /**
+             * Size Precision
+             * @example 3
+             */
             size_precision: number;
-            /** Price Increment */
+            /**
+             * Price Increment
+             * @example 0.01
+             */
             price_increment: string;
-            /** Size Increment */
+            /**
+             * Size Increment
+             * @example 0.01
+             */
             size_increment: string;
-            /** Min Size */
+            /**
+             * Min Size
+             * @example 0.01000000
+             */
             min_size: string;
-            /** Max Size */
+            /**
+             * Max Size
+             * @example 0.01000000
+             */
             max_size: string;
-            /** Max Price */
+            /**
+             * Max Price
+             * @example 61837.63
+             */
             max_price: string;
-            /** Min Notional */
+            /**
+             * Min Notional
+             * @example 0.01
+             */
             min_notional: string;
         };
         /**
@@ -1690,13 +2101,25 @@ export interface components {
          * @description One line of the history of a kill switch.
          */
         KillStepView: {
-            /** Stage */
+            /**
+             * Stage
+             * @example FLAT
+             */
             stage: string;
-            /** Reason */
+            /**
+             * Reason
+             * @example the venue does not answer
+             */
             reason: string;
-            /** Actor */
+            /**
+             * Actor
+             * @example rita
+             */
             actor: string;
-            /** Ts Event */
+            /**
+             * Ts Event
+             * @example 1723161255208000000
+             */
             ts_event: string;
         };
         /**
@@ -1705,39 +2128,96 @@ export interface components {
          *     snapshot that proved it flat: books that are kept, dust, balances.
          */
         KillSwitchView: {
-            /** Kill Id */
+            /**
+             * Kill Id
+             * @example 3
+             */
             kill_id: number;
-            /** Scope */
+            /**
+             * Scope
+             * @example firm
+             */
             scope: string;
-            /** Stage */
+            /**
+             * Stage
+             * @example FLAT
+             */
             stage: string;
-            /** Flatten */
+            /**
+             * Flatten
+             * @example true
+             */
             flatten: boolean;
-            /** Reason */
+            /**
+             * Reason
+             * @example the venue does not answer
+             */
             reason: string;
-            /** Engaged By */
+            /**
+             * Engaged By
+             * @example rita
+             */
             engaged_by: string;
-            /** Engaged Why */
+            /**
+             * Engaged Why
+             * @example the venue confirmed it by telephone
+             */
             engaged_why: string;
-            /** Engaged At */
+            /**
+             * Engaged At
+             * @example 1723161255208000000
+             */
             engaged_at: string;
-            /** Stage At */
+            /**
+             * Stage At
+             * @example 1723161255208000000
+             */
             stage_at: string;
-            /** Proven At */
+            /**
+             * Proven At
+             * @example 1723161255208000000
+             */
             proven_at: string | null;
-            /** Positions */
+            /**
+             * Positions
+             * @example [
+             *       "BTCUSDT.BINANCE 0.05000000"
+             *     ]
+             */
             positions: string[];
-            /** Dust */
+            /**
+             * Dust
+             * @example [
+             *       "BTCUSDT.BINANCE 0.00000100"
+             *     ]
+             */
             dust: string[];
-            /** Balances */
+            /**
+             * Balances
+             * @example [
+             *       "0.00001 BTC"
+             *     ]
+             */
             balances: string[];
-            /** Released By */
+            /**
+             * Released By
+             * @example rita
+             */
             released_by: string | null;
-            /** Released Why */
+            /**
+             * Released Why
+             * @example the venue confirmed it by telephone
+             */
             released_why: string | null;
-            /** Released At */
+            /**
+             * Released At
+             * @example 1723161255208000000
+             */
             released_at: string | null;
-            /** Forced */
+            /**
+             * Forced
+             * @example true
+             */
             forced: boolean;
         };
         /**
@@ -1745,13 +2225,25 @@ export interface components {
          * @description Who may write. ``expires_at`` is null where nobody holds it.
          */
         LeaseView: {
-            /** Name */
+            /**
+             * Name
+             * @example tom
+             */
             name: string;
-            /** Holder */
+            /**
+             * Holder
+             * @example host:4711:9e01a3
+             */
             holder: string;
-            /** Epoch */
+            /**
+             * Epoch
+             * @example 3
+             */
             epoch: number;
-            /** Expires At */
+            /**
+             * Expires At
+             * @example 1723161255208000000
+             */
             expires_at: string | null;
         };
         /**
@@ -1767,19 +2259,40 @@ export interface components {
          * @description One limit of one scope. ``share`` is used by limit, null where the limit is 0; ``tripped``: nothing is left.
          */
         LimitView: {
-            /** Scope */
+            /**
+             * Scope
+             * @example firm
+             */
             scope: string;
-            /** Name */
+            /**
+             * Name
+             * @example tom
+             */
             name: string;
-            /** Used */
+            /**
+             * Used
+             * @example 12.50
+             */
             used: string;
-            /** Limit */
+            /**
+             * Limit
+             * @example 12.50
+             */
             limit: string;
-            /** Share */
+            /**
+             * Share
+             * @example 0.25
+             */
             share: number | null;
-            /** Unit */
+            /**
+             * Unit
+             * @example quote currency
+             */
             unit: string;
-            /** Tripped */
+            /**
+             * Tripped
+             * @example true
+             */
             tripped: boolean;
         };
         /**
@@ -1787,7 +2300,10 @@ export interface components {
          * @description An address that works once; give it to the person by a way that you trust.
          */
         LinkView: {
-            /** Claim Url */
+            /**
+             * Claim Url
+             * @example http://127.0.0.1:8080/#/claim/lJ0w3gB6c2uT
+             */
             claim_url: string;
         };
         /**
@@ -1795,21 +2311,44 @@ export interface components {
          * @description One line of a strategy's log. ``left_out``: lines before it that were too many to tell.
          */
         LogLineView: {
-            /** Number */
+            /**
+             * Number
+             * @example 12
+             */
             number: string;
-            /** Strategy Id */
+            /**
+             * Strategy Id
+             * @example market-maker
+             */
             strategy_id: string;
-            /** Ts */
+            /**
+             * Ts
+             * @example 1723161255208000000
+             */
             ts: string;
-            /** Level */
+            /**
+             * Level
+             * @example info
+             */
             level: string;
-            /** Text */
+            /**
+             * Text
+             * @example quotes again
+             */
             text: string;
-            /** Fields */
+            /**
+             * Fields
+             * @example {
+             *       "position": "0.05"
+             *     }
+             */
             fields: {
                 [key: string]: unknown;
             };
-            /** Left Out */
+            /**
+             * Left Out
+             * @example 3
+             */
             left_out: number;
         };
         /**
@@ -1819,7 +2358,10 @@ export interface components {
         LogPage: {
             /** Rows */
             rows: components["schemas"]["LogLineView"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @example MTcyMzE2MTI1NTIwODAwMDAwMDoxMg
+             */
             next_cursor: string | null;
         };
         /**
@@ -1827,9 +2369,15 @@ export interface components {
          * @description A name and its password.
          */
         Login: {
-            /** Name */
+            /**
+             * Name
+             * @example tom
+             */
             name: string;
-            /** Password */
+            /**
+             * Password
+             * @example a long sentence that nobody guesses
+             */
             password: string;
         };
         /**
@@ -1837,21 +2385,45 @@ export interface components {
          * @description A new api token; ``secret`` is never shown again.
          */
         MadeTokenView: {
-            /** Token Id */
+            /**
+             * Token Id
+             * @example 3
+             */
             token_id: string;
-            /** Name */
+            /**
+             * Name
+             * @example tom
+             */
             name: string;
-            /** User */
+            /**
+             * User
+             * @example rita
+             */
             user: string;
-            /** Created At */
+            /**
+             * Created At
+             * @example 1723161255208000000
+             */
             created_at: string;
-            /** Expires At */
+            /**
+             * Expires At
+             * @example 1723161255208000000
+             */
             expires_at: string | null;
-            /** Last Used At */
+            /**
+             * Last Used At
+             * @example 1723161255208000000
+             */
             last_used_at: string | null;
-            /** Revoked At */
+            /**
+             * Revoked At
+             * @example 1723161255208000000
+             */
             revoked_at: string | null;
-            /** Secret */
+            /**
+             * Secret
+             * @example tw_5f0c1b7e9a
+             */
             secret: string;
         };
         /**
@@ -1859,13 +2431,29 @@ export interface components {
          * @description Who is logged in. ``expires_at``: when the access cookie must be renewed.
          */
         MeView: {
-            /** Name */
+            /**
+             * Name
+             * @example tom
+             */
             name: string;
-            /** Role */
+            /**
+             * Role
+             * @example trader
+             */
             role: string;
-            /** Permissions */
+            /**
+             * Permissions
+             * @example [
+             *       "read",
+             *       "trade",
+             *       "cancel"
+             *     ]
+             */
             permissions: string[];
-            /** Expires At */
+            /**
+             * Expires At
+             * @example 1723161255208000000
+             */
             expires_at: string;
         };
         /**
@@ -1873,7 +2461,10 @@ export interface components {
          * @description Say that somebody knows of an alert and works on it: nobody is reminded of it any more.
          */
         NewAcknowledgement: {
-            /** Why */
+            /**
+             * Why
+             * @example the venue confirmed it by telephone
+             */
             why: string;
         };
         /**
@@ -1886,7 +2477,10 @@ export interface components {
              * @example ema-cross
              */
             strategy_id: string;
-            /** Why */
+            /**
+             * Why
+             * @example the venue confirmed it by telephone
+             */
             why: string;
         };
         /**
@@ -1904,9 +2498,13 @@ export interface components {
             /**
              * Flatten
              * @default false
+             * @example true
              */
             flatten: boolean;
-            /** Why */
+            /**
+             * Why
+             * @example the venue confirmed it by telephone
+             */
             why: string;
         };
         /**
@@ -1935,7 +2533,10 @@ export interface components {
              * @example 61837.63
              */
             size: string;
-            /** Price */
+            /**
+             * Price
+             * @example 61837.63
+             */
             price?: string | null;
             /**
              * Time In Force
@@ -1946,14 +2547,19 @@ export interface components {
             /**
              * Post Only
              * @default false
+             * @example true
              */
             post_only: boolean;
             /**
              * Reduce Only
              * @default false
+             * @example true
              */
             reduce_only: boolean;
-            /** Client Order Id */
+            /**
+             * Client Order Id
+             * @example manual-1723161255208-1
+             */
             client_order_id?: string | null;
         };
         /**
@@ -1961,7 +2567,10 @@ export interface components {
          * @description What a start does when checkpoint and store disagree, and what a stop does without a policy of its own.
          */
         NewPolicy: {
-            /** Why */
+            /**
+             * Why
+             * @example the venue confirmed it by telephone
+             */
             why: string;
             /**
              * Policy
@@ -1990,9 +2599,13 @@ export interface components {
             /**
              * Force
              * @default false
+             * @example true
              */
             force: boolean;
-            /** Why */
+            /**
+             * Why
+             * @example the venue confirmed it by telephone
+             */
             why: string;
         };
         /**
@@ -2005,7 +2618,10 @@ export interface components {
              * @enum {string}
              */
             resolution: "NOT_AT_VENUE" | "CANCELED" | "EXPIRED";
-            /** Why */
+            /**
+             * Why
+             * @example the venue confirmed it by telephone
+             */
             why: string;
         };
         /**
@@ -2015,7 +2631,10 @@ export interface components {
          *     ``version`` is the one that was read. They count from the next start, which ``restart`` brings at once.
          */
         NewSettings: {
-            /** Why */
+            /**
+             * Why
+             * @example the venue confirmed it by telephone
+             */
             why: string;
             /**
              * Values
@@ -2027,11 +2646,15 @@ export interface components {
             values: {
                 [key: string]: unknown;
             };
-            /** Version */
+            /**
+             * Version
+             * @example 3
+             */
             version: number;
             /**
              * Restart
              * @default false
+             * @example true
              */
             restart: boolean;
         };
@@ -2040,9 +2663,15 @@ export interface components {
          * @description Start a strategy. ``policy`` is for this start alone: it ends a hold.
          */
         NewStart: {
-            /** Why */
+            /**
+             * Why
+             * @example the venue confirmed it by telephone
+             */
             why: string;
-            /** Policy */
+            /**
+             * Policy
+             * @example resume
+             */
             policy?: ("resume" | "flatten" | "adopt") | null;
         };
         /**
@@ -2051,9 +2680,15 @@ export interface components {
          *     ``hold`` leaves its orders where they are, the others cancel them.
          */
         NewStop: {
-            /** Why */
+            /**
+             * Why
+             * @example the venue confirmed it by telephone
+             */
             why: string;
-            /** Policy */
+            /**
+             * Policy
+             * @example resume
+             */
             policy?: ("resume" | "flatten" | "adopt" | "hold") | null;
         };
         /**
@@ -2066,7 +2701,10 @@ export interface components {
              * @example night job
              */
             name: string;
-            /** Days */
+            /**
+             * Days
+             * @example 3
+             */
             days?: number | null;
         };
         /**
@@ -2086,7 +2724,10 @@ export interface components {
              * @enum {string}
              */
             state: "ACTIVE" | "REDUCING" | "HALTED";
-            /** Why */
+            /**
+             * Why
+             * @example the venue confirmed it by telephone
+             */
             why: string;
         };
         /**
@@ -2106,25 +2747,55 @@ export interface components {
          * @description One notification: PENDING, SENT, FAILED (given up) or DROPPED (not needed any more), and what was last said.
          */
         NotificationView: {
-            /** Notification Id */
+            /**
+             * Notification Id
+             * @example 7
+             */
             notification_id: string;
-            /** Channel */
+            /**
+             * Channel
+             * @example webhook
+             */
             channel: string;
-            /** Alert Id */
+            /**
+             * Alert Id
+             * @example 12
+             */
             alert_id: string | null;
-            /** Kind */
+            /**
+             * Kind
+             * @example order-path
+             */
             kind: string;
-            /** Severity */
+            /**
+             * Severity
+             * @example warning
+             */
             severity: string;
-            /** State */
+            /**
+             * State
+             * @example ready
+             */
             state: string;
-            /** Attempts */
+            /**
+             * Attempts
+             * @example 3
+             */
             attempts: number;
-            /** Outcome */
+            /**
+             * Outcome
+             * @example KNOWN
+             */
             outcome: string;
-            /** Created At */
+            /**
+             * Created At
+             * @example 1723161255208000000
+             */
             created_at: string;
-            /** Ended At */
+            /**
+             * Ended At
+             * @example 1723161255208000000
+             */
             ended_at: string | null;
         };
         /**
@@ -2140,9 +2811,15 @@ export interface components {
          * @description The identity provider that may be used in place of a password.
          */
         OidcView: {
-            /** Name */
+            /**
+             * Name
+             * @example tom
+             */
             name: string;
-            /** Start Url */
+            /**
+             * Start Url
+             * @example /api/v1/auth/oidc/start
+             */
             start_url: string;
         };
         /**
@@ -2150,21 +2827,47 @@ export interface components {
          * @description One step of an order's story, with the fields that its type has.
          */
         OrderEventView: {
-            /** Type */
+            /**
+             * Type
+             * @example OrderAccepted
+             */
             type: string;
-            /** Sequence */
+            /**
+             * Sequence
+             * @example 3
+             */
             sequence: number;
-            /** Status */
+            /**
+             * Status
+             * @example ACCEPTED
+             */
             status: string;
-            /** Event Id */
+            /**
+             * Event Id
+             * @example 0198c0de-5f3a-7c41-9f6e-2b6a1d0c4e11
+             */
             event_id: string;
-            /** Causation Id */
+            /**
+             * Causation Id
+             * @example 0198c0de-5f3a-7c41-9f6e-2b6a1d0c4e11
+             */
             causation_id: string;
-            /** Ts Event */
+            /**
+             * Ts Event
+             * @example 1723161255208000000
+             */
             ts_event: string;
-            /** Ts Init */
+            /**
+             * Ts Init
+             * @example 1723161255208000000
+             */
             ts_init: string;
-            /** Details */
+            /**
+             * Details
+             * @example {
+             *       "price": "61837.63"
+             *     }
+             */
             details: {
                 [key: string]: string | boolean | null;
             };
@@ -2176,9 +2879,15 @@ export interface components {
         OrderPage: {
             /** Orders */
             orders: components["schemas"]["OrderView"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @example MTcyMzE2MTI1NTIwODAwMDAwMDoxMg
+             */
             next_cursor: string | null;
-            /** Source */
+            /**
+             * Source
+             * @example store
+             */
             source: string;
         };
         /**
@@ -2195,49 +2904,115 @@ export interface components {
          * @description Where an order stands. ``outcome`` is UNKNOWN while nobody can tell what the venue did; then since when.
          */
         OrderView: {
-            /** Client Order Id */
+            /**
+             * Client Order Id
+             * @example market-maker-1-163
+             */
             client_order_id: string;
-            /** Venue Order Id */
+            /**
+             * Venue Order Id
+             * @example 28457
+             */
             venue_order_id: string | null;
-            /** Strategy Id */
+            /**
+             * Strategy Id
+             * @example market-maker
+             */
             strategy_id: string;
-            /** Account Id */
+            /**
+             * Account Id
+             * @example BINANCE-main
+             */
             account_id: string;
-            /** Instrument Id */
+            /**
+             * Instrument Id
+             * @example BTCUSDT.BINANCE
+             */
             instrument_id: string;
-            /** Side */
+            /**
+             * Side
+             * @example BUY
+             */
             side: string;
-            /** Order Type */
+            /**
+             * Order Type
+             * @example LIMIT
+             */
             order_type: string;
-            /** Time In Force */
+            /**
+             * Time In Force
+             * @example GTC
+             */
             time_in_force: string;
-            /** Size */
+            /**
+             * Size
+             * @example 0.01000000
+             */
             size: string;
-            /** Filled Size */
+            /**
+             * Filled Size
+             * @example 0.01000000
+             */
             filled_size: string;
-            /** Price */
+            /**
+             * Price
+             * @example 61837.63
+             */
             price: string | null;
-            /** Trigger Price */
+            /**
+             * Trigger Price
+             * @example 61837.63
+             */
             trigger_price: string | null;
-            /** Post Only */
+            /**
+             * Post Only
+             * @example true
+             */
             post_only: boolean;
-            /** Reduce Only */
+            /**
+             * Reduce Only
+             * @example true
+             */
             reduce_only: boolean;
-            /** Status */
+            /**
+             * Status
+             * @example ACCEPTED
+             */
             status: string;
-            /** Is Closed */
+            /**
+             * Is Closed
+             * @example true
+             */
             is_closed: boolean;
-            /** Outcome */
+            /**
+             * Outcome
+             * @example KNOWN
+             */
             outcome: string;
-            /** Unknown Since */
+            /**
+             * Unknown Since
+             * @example 1723161255208000000
+             */
             unknown_since: string | null;
-            /** Reason */
+            /**
+             * Reason
+             * @example the venue does not answer
+             */
             reason: string | null;
-            /** Correlation Id */
+            /**
+             * Correlation Id
+             * @example 0198c0de-5f3a-7c41-9f6e-2b6a1d0c4e11
+             */
             correlation_id: string;
-            /** Ts Init */
+            /**
+             * Ts Init
+             * @example 1723161255208000000
+             */
             ts_init: string;
-            /** Ts Last */
+            /**
+             * Ts Last
+             * @example 1723161255208000000
+             */
             ts_last: string;
         };
         /**
@@ -2245,9 +3020,15 @@ export interface components {
          * @description The password of now, and the one to come.
          */
         PasswordChange: {
-            /** Current */
+            /**
+             * Current
+             * @example a long sentence that nobody guesses
+             */
             current: string;
-            /** New */
+            /**
+             * New
+             * @example a long sentence that nobody guesses
+             */
             new: string;
         };
         /**
@@ -2255,21 +3036,45 @@ export interface components {
          * @description The net position of a strategy in an instrument, marked at the middle of the book.
          */
         PositionView: {
-            /** Account Id */
+            /**
+             * Account Id
+             * @example BINANCE-main
+             */
             account_id: string;
-            /** Strategy Id */
+            /**
+             * Strategy Id
+             * @example market-maker
+             */
             strategy_id: string;
-            /** Instrument Id */
+            /**
+             * Instrument Id
+             * @example BTCUSDT.BINANCE
+             */
             instrument_id: string;
-            /** Signed Size */
+            /**
+             * Signed Size
+             * @example 0.01000000
+             */
             signed_size: string;
-            /** Average Price */
+            /**
+             * Average Price
+             * @example 61837.63
+             */
             average_price: string;
-            /** Mark Price */
+            /**
+             * Mark Price
+             * @example 61837.63
+             */
             mark_price: string | null;
-            /** Realized Pnl */
+            /**
+             * Realized Pnl
+             * @example 12.50
+             */
             realized_pnl: string;
-            /** Unrealized Pnl */
+            /**
+             * Unrealized Pnl
+             * @example 12.50
+             */
             unrealized_pnl: string | null;
         };
         /**
@@ -2277,25 +3082,55 @@ export interface components {
          * @description The market of one instrument in a line, and the state of its feed.
          */
         PriceView: {
-            /** Instrument Id */
+            /**
+             * Instrument Id
+             * @example BTCUSDT.BINANCE
+             */
             instrument_id: string;
-            /** Bid */
+            /**
+             * Bid
+             * @example 61837.63
+             */
             bid: string | null;
-            /** Bid Size */
+            /**
+             * Bid Size
+             * @example 0.01000000
+             */
             bid_size: string | null;
-            /** Ask */
+            /**
+             * Ask
+             * @example 61837.63
+             */
             ask: string | null;
-            /** Ask Size */
+            /**
+             * Ask Size
+             * @example 0.01000000
+             */
             ask_size: string | null;
-            /** Last */
+            /**
+             * Last
+             * @example 61837.63
+             */
             last: string | null;
-            /** Last Side */
+            /**
+             * Last Side
+             * @example BUY
+             */
             last_side: string | null;
-            /** Ts Event */
+            /**
+             * Ts Event
+             * @example 1723161255208000000
+             */
             ts_event: string;
-            /** Feed */
+            /**
+             * Feed
+             * @example LIVE
+             */
             feed: string;
-            /** Feed Detail */
+            /**
+             * Feed Detail
+             * @example
+             */
             feed_detail: string;
         };
         /**
@@ -2303,7 +3138,10 @@ export interface components {
          * @description Why a request was refused, in a sentence that says what to do.
          */
         Problem: {
-            /** Detail */
+            /**
+             * Detail
+             * @example order 'x' is not known
+             */
             detail: string;
         };
         /**
@@ -2311,7 +3149,10 @@ export interface components {
          * @description The last comparison whose answer was another one than before; ``ts_event`` is null when there was none.
          */
         ReconciliationView: {
-            /** Ts Event */
+            /**
+             * Ts Event
+             * @example 1723161255208000000
+             */
             ts_event: string | null;
             /** Differences */
             differences: components["schemas"]["BalanceDifferenceView"][];
@@ -2331,19 +3172,40 @@ export interface components {
          *     absolute values of its positions; null, like ``unrealized_pnl``, while a price is not known.
          */
         ResultView: {
-            /** Key */
+            /**
+             * Key
+             * @example market-maker
+             */
             key: string;
-            /** Positions */
+            /**
+             * Positions
+             * @example 3
+             */
             positions: number;
-            /** Net Pnl */
+            /**
+             * Net Pnl
+             * @example 12.50
+             */
             net_pnl: string | null;
-            /** Realized Pnl */
+            /**
+             * Realized Pnl
+             * @example 12.50
+             */
             realized_pnl: string;
-            /** Unrealized Pnl */
+            /**
+             * Unrealized Pnl
+             * @example 12.50
+             */
             unrealized_pnl: string | null;
-            /** Fees */
+            /**
+             * Fees
+             * @example 12.50
+             */
             fees: string;
-            /** Exposure */
+            /**
+             * Exposure
+             * @example 12.50
+             */
             exposure: string | null;
         };
         /**
@@ -2357,19 +3219,40 @@ export interface components {
          * @description One service of the process: what it is, whether it works, and if not, why.
          */
         ServiceView: {
-            /** Name */
+            /**
+             * Name
+             * @example tom
+             */
             name: string;
-            /** Kind */
+            /**
+             * Kind
+             * @example order-path
+             */
             kind: string;
-            /** State */
+            /**
+             * State
+             * @example ready
+             */
             state: string;
-            /** Ready */
+            /**
+             * Ready
+             * @example true
+             */
             ready: boolean;
-            /** Reason */
+            /**
+             * Reason
+             * @example the venue does not answer
+             */
             reason: string;
-            /** Since */
+            /**
+             * Since
+             * @example 1723161255208000000
+             */
             since: string;
-            /** Restarts */
+            /**
+             * Restarts
+             * @example 3
+             */
             restarts: number;
         };
         /**
@@ -2377,14 +3260,23 @@ export interface components {
          * @description Counters of the buses, of the view model and of every metric.
          */
         StatisticsView: {
-            /** Market Records */
+            /**
+             * Market Records
+             * @example 3
+             */
             market_records: number;
-            /** Order Events */
+            /**
+             * Order Events
+             * @example 3
+             */
             order_events: number;
             stream: components["schemas"]["StreamView"];
             /** Buses */
             buses: components["schemas"]["BusView"][];
-            /** Metrics */
+            /**
+             * Metrics
+             * @example {}
+             */
             metrics: {
                 [key: string]: {
                     [key: string]: unknown;
@@ -2396,53 +3288,104 @@ export interface components {
          * @description With its settings: those of the next start, those in force, and their JSON Schema with titles, units, bounds.
          */
         StrategyDetail: {
-            /** Strategy Id */
+            /**
+             * Strategy Id
+             * @example market-maker
+             */
             strategy_id: string;
-            /** Kind */
+            /**
+             * Kind
+             * @example order-path
+             */
             kind: string;
-            /** Service */
+            /**
+             * Service
+             * @example strategy-market-maker
+             */
             service: string;
             /**
              * State
              * @enum {string}
              */
             state: "RUNNING" | "STOPPED" | "STARTING" | "STOPPING" | "FAILED" | "AWAY";
-            /** Reason */
+            /**
+             * Reason
+             * @example the venue does not answer
+             */
             reason: string;
             /**
              * Desired
              * @enum {string}
              */
             desired: "RUNNING" | "STOPPED";
-            /** Policy */
+            /**
+             * Policy
+             * @example resume
+             */
             policy: string;
-            /** Since */
+            /**
+             * Since
+             * @example 1723161255208000000
+             */
             since: string;
-            /** Run */
+            /**
+             * Run
+             * @example 3
+             */
             run: number;
-            /** Version */
+            /**
+             * Version
+             * @example 3
+             */
             version: number;
-            /** Refusal */
+            /**
+             * Refusal
+             * @example
+             */
             refusal: string;
-            /** Currency */
+            /**
+             * Currency
+             * @example USDT
+             */
             currency: string | null;
-            /** Net Pnl */
+            /**
+             * Net Pnl
+             * @example 12.50
+             */
             net_pnl: string | null;
-            /** Realized Pnl */
+            /**
+             * Realized Pnl
+             * @example 12.50
+             */
             realized_pnl: string | null;
-            /** Unrealized Pnl */
+            /**
+             * Unrealized Pnl
+             * @example 12.50
+             */
             unrealized_pnl: string | null;
-            /** Fees */
+            /**
+             * Fees
+             * @example 12.50
+             */
             fees: string | null;
-            /** Settings */
+            /**
+             * Settings
+             * @example {}
+             */
             settings: {
                 [key: string]: unknown;
             };
-            /** Settings In Force */
+            /**
+             * Settings In Force
+             * @example {}
+             */
             settings_in_force: {
                 [key: string]: unknown;
             };
-            /** Schema */
+            /**
+             * Schema
+             * @example {}
+             */
             schema: {
                 [key: string]: unknown;
             };
@@ -2454,7 +3397,10 @@ export interface components {
         StrategyPage: {
             /** Rows */
             rows: components["schemas"]["StrategyView"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @example MTcyMzE2MTI1NTIwODAwMDAwMDoxMg
+             */
             next_cursor: string | null;
         };
         /**
@@ -2462,11 +3408,20 @@ export interface components {
          * @description A command is on its way; the strategy's row tells what became of it.
          */
         StrategyTaken: {
-            /** Event Id */
+            /**
+             * Event Id
+             * @example 0198c0de-5f3a-7c41-9f6e-2b6a1d0c4e11
+             */
             event_id: string;
-            /** Correlation Id */
+            /**
+             * Correlation Id
+             * @example 0198c0de-5f3a-7c41-9f6e-2b6a1d0c4e11
+             */
             correlation_id: string;
-            /** Strategy Id */
+            /**
+             * Strategy Id
+             * @example market-maker
+             */
             strategy_id: string;
         };
         /**
@@ -2475,43 +3430,85 @@ export interface components {
          *     command was not taken. AWAY: no process hosts it now; a stop that is given now is taken when one does.
          */
         StrategyView: {
-            /** Strategy Id */
+            /**
+             * Strategy Id
+             * @example market-maker
+             */
             strategy_id: string;
-            /** Kind */
+            /**
+             * Kind
+             * @example order-path
+             */
             kind: string;
-            /** Service */
+            /**
+             * Service
+             * @example strategy-market-maker
+             */
             service: string;
             /**
              * State
              * @enum {string}
              */
             state: "RUNNING" | "STOPPED" | "STARTING" | "STOPPING" | "FAILED" | "AWAY";
-            /** Reason */
+            /**
+             * Reason
+             * @example the venue does not answer
+             */
             reason: string;
             /**
              * Desired
              * @enum {string}
              */
             desired: "RUNNING" | "STOPPED";
-            /** Policy */
+            /**
+             * Policy
+             * @example resume
+             */
             policy: string;
-            /** Since */
+            /**
+             * Since
+             * @example 1723161255208000000
+             */
             since: string;
-            /** Run */
+            /**
+             * Run
+             * @example 3
+             */
             run: number;
-            /** Version */
+            /**
+             * Version
+             * @example 3
+             */
             version: number;
-            /** Refusal */
+            /**
+             * Refusal
+             * @example
+             */
             refusal: string;
-            /** Currency */
+            /**
+             * Currency
+             * @example USDT
+             */
             currency: string | null;
-            /** Net Pnl */
+            /**
+             * Net Pnl
+             * @example 12.50
+             */
             net_pnl: string | null;
-            /** Realized Pnl */
+            /**
+             * Realized Pnl
+             * @example 12.50
+             */
             realized_pnl: string | null;
-            /** Unrealized Pnl */
+            /**
+             * Unrealized Pnl
+             * @example 12.50
+             */
             unrealized_pnl: string | null;
-            /** Fees */
+            /**
+             * Fees
+             * @example 12.50
+             */
             fees: string | null;
         };
         /**
@@ -2519,13 +3516,25 @@ export interface components {
          * @description Counters of the page's stream.
          */
         StreamView: {
-            /** Clients */
+            /**
+             * Clients
+             * @example 3
+             */
             clients: number;
-            /** Refused */
+            /**
+             * Refused
+             * @example 3
+             */
             refused: number;
-            /** Dropped Slow */
+            /**
+             * Dropped Slow
+             * @example 3
+             */
             dropped_slow: number;
-            /** Messages Sent */
+            /**
+             * Messages Sent
+             * @example 3
+             */
             messages_sent: number;
         };
         /**
@@ -2533,19 +3542,40 @@ export interface components {
          * @description Counters of one subscription of the bus.
          */
         SubscriptionView: {
-            /** Topic */
+            /**
+             * Topic
+             * @example orders.events
+             */
             topic: string;
-            /** Group */
+            /**
+             * Group
+             * @example execution
+             */
             group: string | null;
-            /** Delivered */
+            /**
+             * Delivered
+             * @example 3
+             */
             delivered: number;
-            /** Lag */
+            /**
+             * Lag
+             * @example 3
+             */
             lag: number;
-            /** Dropped Records */
+            /**
+             * Dropped Records
+             * @example 3
+             */
             dropped_records: number;
-            /** Gaps */
+            /**
+             * Gaps
+             * @example 3
+             */
             gaps: number;
-            /** Dead Lettered */
+            /**
+             * Dead Lettered
+             * @example 3
+             */
             dead_lettered: number;
         };
         /**
@@ -2553,33 +3583,75 @@ export interface components {
          * @description One service and its process. ``queue_fill`` is 0 to 1; vitals are null where a process does not tell them.
          */
         SystemServiceView: {
-            /** Name */
+            /**
+             * Name
+             * @example tom
+             */
             name: string;
-            /** Kind */
+            /**
+             * Kind
+             * @example order-path
+             */
             kind: string;
-            /** State */
+            /**
+             * State
+             * @example ready
+             */
             state: string;
-            /** Ready */
+            /**
+             * Ready
+             * @example true
+             */
             ready: boolean;
-            /** Reason */
+            /**
+             * Reason
+             * @example the venue does not answer
+             */
             reason: string;
-            /** Since */
+            /**
+             * Since
+             * @example 1723161255208000000
+             */
             since: string;
-            /** Restarts */
+            /**
+             * Restarts
+             * @example 3
+             */
             restarts: number;
-            /** Host */
+            /**
+             * Host
+             * @example tradewind-1
+             */
             host: string;
-            /** Pid */
+            /**
+             * Pid
+             * @example 3
+             */
             pid: number;
-            /** Version */
+            /**
+             * Version
+             * @example 0.1.0
+             */
             version: string;
-            /** Loop Lag Ms */
+            /**
+             * Loop Lag Ms
+             * @example 0.25
+             */
             loop_lag_ms: number | null;
-            /** Bus Lag */
+            /**
+             * Bus Lag
+             * @example 3
+             */
             bus_lag: number | null;
-            /** Queue Fill */
+            /**
+             * Queue Fill
+             * @example 0.25
+             */
             queue_fill: number | null;
-            /** Gaps */
+            /**
+             * Gaps
+             * @example 3
+             */
             gaps: number | null;
         };
         /**
@@ -2596,7 +3668,10 @@ export interface components {
             reconciliation: components["schemas"]["ComparisonView"] | null;
             /** Buses */
             buses: components["schemas"]["BusView"][];
-            /** Store Away */
+            /**
+             * Store Away
+             * @example
+             */
             store_away: string;
         };
         /**
@@ -2604,13 +3679,25 @@ export interface components {
          * @description A command is on its way; the events of ``correlation_id`` tell what became of it.
          */
         Taken: {
-            /** Event Id */
+            /**
+             * Event Id
+             * @example 0198c0de-5f3a-7c41-9f6e-2b6a1d0c4e11
+             */
             event_id: string;
-            /** Correlation Id */
+            /**
+             * Correlation Id
+             * @example 0198c0de-5f3a-7c41-9f6e-2b6a1d0c4e11
+             */
             correlation_id: string;
-            /** Client Order Id */
+            /**
+             * Client Order Id
+             * @example market-maker-1-163
+             */
             client_order_id?: string;
-            /** Scope */
+            /**
+             * Scope
+             * @example firm
+             */
             scope?: string;
         };
         /**
@@ -2620,7 +3707,10 @@ export interface components {
         TokenList: {
             /** Rows */
             rows: components["schemas"]["TokenView"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @example MTcyMzE2MTI1NTIwODAwMDAwMDoxMg
+             */
             next_cursor: string | null;
         };
         /**
@@ -2628,19 +3718,40 @@ export interface components {
          * @description One api token, without its secret.
          */
         TokenView: {
-            /** Token Id */
+            /**
+             * Token Id
+             * @example 3
+             */
             token_id: string;
-            /** Name */
+            /**
+             * Name
+             * @example tom
+             */
             name: string;
-            /** User */
+            /**
+             * User
+             * @example rita
+             */
             user: string;
-            /** Created At */
+            /**
+             * Created At
+             * @example 1723161255208000000
+             */
             created_at: string;
-            /** Expires At */
+            /**
+             * Expires At
+             * @example 1723161255208000000
+             */
             expires_at: string | null;
-            /** Last Used At */
+            /**
+             * Last Used At
+             * @example 1723161255208000000
+             */
             last_used_at: string | null;
-            /** Revoked At */
+            /**
+             * Revoked At
+             * @example 1723161255208000000
+             */
             revoked_at: string | null;
         };
         /**
@@ -2648,15 +3759,30 @@ export interface components {
          * @description One print. ``side`` is the aggressor's.
          */
         TradeView: {
-            /** Trade Id */
+            /**
+             * Trade Id
+             * @example 338476375
+             */
             trade_id: string;
-            /** Price */
+            /**
+             * Price
+             * @example 61837.63
+             */
             price: string;
-            /** Size */
+            /**
+             * Size
+             * @example 0.01000000
+             */
             size: string;
-            /** Side */
+            /**
+             * Side
+             * @example BUY
+             */
             side: string;
-            /** Ts Event */
+            /**
+             * Ts Event
+             * @example 1723161255208000000
+             */
             ts_event: string;
         };
         /**
@@ -2664,15 +3790,30 @@ export interface components {
          * @description What a scope may do, who said so and why.
          */
         TradingStateView: {
-            /** Scope */
+            /**
+             * Scope
+             * @example firm
+             */
             scope: string;
-            /** State */
+            /**
+             * State
+             * @example ready
+             */
             state: string;
-            /** Actor */
+            /**
+             * Actor
+             * @example rita
+             */
             actor: string;
-            /** Why */
+            /**
+             * Why
+             * @example the venue confirmed it by telephone
+             */
             why: string;
-            /** Ts Event */
+            /**
+             * Ts Event
+             * @example 1723161255208000000
+             */
             ts_event: string;
         };
         /**
@@ -2681,9 +3822,15 @@ export interface components {
          */
         UserChange: {
             role?: components["schemas"]["Role"] | null;
-            /** Enabled */
+            /**
+             * Enabled
+             * @example true
+             */
             enabled?: boolean | null;
-            /** Why */
+            /**
+             * Why
+             * @example the venue confirmed it by telephone
+             */
             why: string;
         };
         /**
@@ -2693,7 +3840,10 @@ export interface components {
         UserList: {
             /** Rows */
             rows: components["schemas"]["UserView"][];
-            /** Next Cursor */
+            /**
+             * Next Cursor
+             * @example MTcyMzE2MTI1NTIwODAwMDAwMDoxMg
+             */
             next_cursor: string | null;
         };
         /**
@@ -2701,17 +3851,35 @@ export interface components {
          * @description One user.
          */
         UserView: {
-            /** Name */
+            /**
+             * Name
+             * @example tom
+             */
             name: string;
-            /** Role */
+            /**
+             * Role
+             * @example trader
+             */
             role: string;
-            /** Enabled */
+            /**
+             * Enabled
+             * @example true
+             */
             enabled: boolean;
-            /** Has Password */
+            /**
+             * Has Password
+             * @example true
+             */
             has_password: boolean;
-            /** Created At */
+            /**
+             * Created At
+             * @example 1723161255208000000
+             */
             created_at: string;
-            /** Last Login At */
+            /**
+             * Last Login At
+             * @example 1723161255208000000
+             */
             last_login_at: string | null;
         };
     };
@@ -2723,7 +3891,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    health_api_v1_health_get: {
+    get_health: {
         parameters: {
             query?: never;
             header?: never;
@@ -2779,7 +3947,7 @@ export interface operations {
             };
         };
     };
-    system_api_v1_system_get: {
+    get_system: {
         parameters: {
             query?: never;
             header?: never;
@@ -2835,7 +4003,7 @@ export interface operations {
             };
         };
     };
-    statistics_api_v1_statistics_get: {
+    get_statistics: {
         parameters: {
             query?: never;
             header?: never;
@@ -2891,7 +4059,7 @@ export interface operations {
             };
         };
     };
-    instruments_api_v1_instruments_get: {
+    get_instruments: {
         parameters: {
             query?: never;
             header?: never;
@@ -2947,7 +4115,7 @@ export interface operations {
             };
         };
     };
-    prices_api_v1_prices_get: {
+    get_prices: {
         parameters: {
             query?: never;
             header?: never;
@@ -3003,7 +4171,7 @@ export interface operations {
             };
         };
     };
-    book_api_v1_book__instrument_id__get: {
+    get_book_instrument_id: {
         parameters: {
             query?: {
                 depth?: number;
@@ -3072,7 +4240,7 @@ export interface operations {
             };
         };
     };
-    bars_api_v1_bars__instrument_id__get: {
+    get_bars_instrument_id: {
         parameters: {
             query?: {
                 interval?: "1s" | "1m" | "5m" | "15m" | "1h" | "1d";
@@ -3144,7 +4312,7 @@ export interface operations {
             };
         };
     };
-    trades_api_v1_trades__instrument_id__get: {
+    get_trades_instrument_id: {
         parameters: {
             query?: {
                 limit?: number;
@@ -3213,7 +4381,7 @@ export interface operations {
             };
         };
     };
-    orders_api_v1_orders_get: {
+    get_orders: {
         parameters: {
             query?: {
                 limit?: number;
@@ -3291,7 +4459,7 @@ export interface operations {
             };
         };
     };
-    submit_api_v1_orders_post: {
+    post_orders: {
         parameters: {
             query?: never;
             header?: never;
@@ -3387,7 +4555,7 @@ export interface operations {
             };
         };
     };
-    orders_csv_api_v1_orders_csv_get: {
+    get_orders_csv: {
         parameters: {
             query?: {
                 status?: ("INITIALIZED" | "DENIED" | "SUBMITTED" | "ACCEPTED" | "REJECTED" | "TRIGGERED" | "PENDING_UPDATE" | "PENDING_CANCEL" | "PARTIALLY_FILLED" | "FILLED" | "CANCELED" | "EXPIRED" | "open" | "UNKNOWN") | null;
@@ -3461,7 +4629,7 @@ export interface operations {
             };
         };
     };
-    order_api_v1_orders__client_order_id__get: {
+    get_orders_client_order_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -3537,7 +4705,7 @@ export interface operations {
             };
         };
     };
-    cancel_api_v1_orders__client_order_id__delete: {
+    delete_orders_client_order_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -3640,7 +4808,7 @@ export interface operations {
             };
         };
     };
-    fills_api_v1_fills_get: {
+    get_fills: {
         parameters: {
             query?: {
                 limit?: number;
@@ -3717,7 +4885,7 @@ export interface operations {
             };
         };
     };
-    fills_csv_api_v1_fills_csv_get: {
+    get_fills_csv: {
         parameters: {
             query?: {
                 strategy_id?: string | null;
@@ -3790,7 +4958,7 @@ export interface operations {
             };
         };
     };
-    positions_csv_api_v1_positions_csv_get: {
+    get_positions_csv: {
         parameters: {
             query?: never;
             header?: never;
@@ -3844,7 +5012,7 @@ export interface operations {
             };
         };
     };
-    equity_curve_csv_api_v1_equity_curve_csv_get: {
+    get_equity_curve_csv: {
         parameters: {
             query?: {
                 strategy_id?: string | null;
@@ -3909,7 +5077,7 @@ export interface operations {
             };
         };
     };
-    positions_api_v1_positions_get: {
+    get_positions: {
         parameters: {
             query?: never;
             header?: never;
@@ -3965,7 +5133,7 @@ export interface operations {
             };
         };
     };
-    balances_api_v1_balances_get: {
+    get_balances: {
         parameters: {
             query?: never;
             header?: never;
@@ -4021,7 +5189,7 @@ export interface operations {
             };
         };
     };
-    equity_api_v1_equity_get: {
+    get_equity: {
         parameters: {
             query?: never;
             header?: never;
@@ -4077,7 +5245,7 @@ export interface operations {
             };
         };
     };
-    equity_curve_api_v1_equity_curve_get: {
+    get_equity_curve: {
         parameters: {
             query?: {
                 strategy_id?: string | null;
@@ -4145,7 +5313,7 @@ export interface operations {
             };
         };
     };
-    trading_states_api_v1_trading_states_get: {
+    get_trading_states: {
         parameters: {
             query?: never;
             header?: never;
@@ -4201,7 +5369,7 @@ export interface operations {
             };
         };
     };
-    set_trading_state_api_v1_trading_state_post: {
+    post_trading_state: {
         parameters: {
             query?: never;
             header?: never;
@@ -4288,7 +5456,7 @@ export interface operations {
             };
         };
     };
-    kill_switches_api_v1_kill_switches_get: {
+    get_kill_switches: {
         parameters: {
             query?: never;
             header?: never;
@@ -4353,7 +5521,7 @@ export interface operations {
             };
         };
     };
-    engage_api_v1_kill_switches_post: {
+    post_kill_switches: {
         parameters: {
             query?: never;
             header?: never;
@@ -4431,7 +5599,7 @@ export interface operations {
             };
         };
     };
-    steps_api_v1_kill_switches__kill_id__steps_get: {
+    get_kill_switches_kill_id_steps: {
         parameters: {
             query?: never;
             header?: never;
@@ -4498,7 +5666,7 @@ export interface operations {
             };
         };
     };
-    release_api_v1_kill_switches_release_post: {
+    post_kill_switches_release: {
         parameters: {
             query?: never;
             header?: never;
@@ -4594,7 +5762,7 @@ export interface operations {
             };
         };
     };
-    resolve_api_v1_orders__client_order_id__resolve_post: {
+    post_orders_client_order_id_resolve: {
         parameters: {
             query?: never;
             header?: never;
@@ -4701,7 +5869,7 @@ export interface operations {
             };
         };
     };
-    claim_api_v1_orders__client_order_id__claim_post: {
+    post_orders_client_order_id_claim: {
         parameters: {
             query?: never;
             header?: never;
@@ -4808,7 +5976,7 @@ export interface operations {
             };
         };
     };
-    reconciliation_api_v1_reconciliation_get: {
+    get_reconciliation: {
         parameters: {
             query?: never;
             header?: never;
@@ -4873,7 +6041,7 @@ export interface operations {
             };
         };
     };
-    state_api_v1_auth_state_get: {
+    get_auth_state: {
         parameters: {
             query?: never;
             header?: never;
@@ -4902,7 +6070,7 @@ export interface operations {
             };
         };
     };
-    login_api_v1_auth_login_post: {
+    post_auth_login: {
         parameters: {
             query?: never;
             header?: never;
@@ -4962,7 +6130,7 @@ export interface operations {
             };
         };
     };
-    refresh_api_v1_auth_refresh_post: {
+    post_auth_refresh: {
         parameters: {
             query?: never;
             header?: never;
@@ -5018,7 +6186,7 @@ export interface operations {
             };
         };
     };
-    logout_api_v1_auth_logout_post: {
+    post_auth_logout: {
         parameters: {
             query?: never;
             header?: never;
@@ -5045,7 +6213,7 @@ export interface operations {
             };
         };
     };
-    password_api_v1_auth_password_post: {
+    post_auth_password: {
         parameters: {
             query?: never;
             header?: never;
@@ -5112,7 +6280,7 @@ export interface operations {
             };
         };
     };
-    claim_api_v1_auth_claim_post: {
+    post_auth_claim: {
         parameters: {
             query?: never;
             header?: never;
@@ -5181,7 +6349,7 @@ export interface operations {
             };
         };
     };
-    start_api_v1_auth_oidc_start_get: {
+    get_auth_oidc_start: {
         parameters: {
             query?: never;
             header?: never;
@@ -5226,7 +6394,7 @@ export interface operations {
             };
         };
     };
-    come_back_api_v1_auth_oidc_return_get: {
+    get_auth_oidc_return: {
         parameters: {
             query?: {
                 state?: string;
@@ -5274,7 +6442,7 @@ export interface operations {
             };
         };
     };
-    users_api_v1_users_get: {
+    get_users: {
         parameters: {
             query?: {
                 limit?: number;
@@ -5342,7 +6510,7 @@ export interface operations {
             };
         };
     };
-    invite_api_v1_users_post: {
+    post_users: {
         parameters: {
             query?: never;
             header?: never;
@@ -5420,7 +6588,7 @@ export interface operations {
             };
         };
     };
-    change_api_v1_users__name__patch: {
+    patch_users_name: {
         parameters: {
             query?: never;
             header?: never;
@@ -5509,7 +6677,7 @@ export interface operations {
             };
         };
     };
-    link_api_v1_users__name__link_post: {
+    post_users_name_link: {
         parameters: {
             query?: never;
             header?: never;
@@ -5594,7 +6762,7 @@ export interface operations {
             };
         };
     };
-    tokens_api_v1_tokens_get: {
+    get_tokens: {
         parameters: {
             query?: {
                 all?: boolean;
@@ -5663,7 +6831,7 @@ export interface operations {
             };
         };
     };
-    make_token_api_v1_tokens_post: {
+    post_tokens: {
         parameters: {
             query?: never;
             header?: never;
@@ -5741,7 +6909,7 @@ export interface operations {
             };
         };
     };
-    revoke_token_api_v1_tokens__token_id__delete: {
+    delete_tokens_token_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -5815,7 +6983,7 @@ export interface operations {
             };
         };
     };
-    audit_lines_api_v1_audit_get: {
+    get_audit: {
         parameters: {
             query?: {
                 actor?: string | null;
@@ -5888,7 +7056,7 @@ export interface operations {
             };
         };
     };
-    portfolio_api_v1_portfolio_get: {
+    get_portfolio: {
         parameters: {
             query?: {
                 by?: "strategy" | "instrument" | "account";
@@ -5955,7 +7123,7 @@ export interface operations {
             };
         };
     };
-    drawdown_api_v1_portfolio_drawdown_get: {
+    get_portfolio_drawdown: {
         parameters: {
             query?: {
                 strategy_id?: string | null;
@@ -6023,7 +7191,7 @@ export interface operations {
             };
         };
     };
-    books_api_v1_portfolio_reconciliation_get: {
+    get_portfolio_reconciliation: {
         parameters: {
             query?: never;
             header?: never;
@@ -6088,7 +7256,7 @@ export interface operations {
             };
         };
     };
-    limits_api_v1_limits_get: {
+    get_limits: {
         parameters: {
             query?: never;
             header?: never;
@@ -6144,7 +7312,7 @@ export interface operations {
             };
         };
     };
-    strategies_api_v1_strategies_get: {
+    get_strategies: {
         parameters: {
             query?: never;
             header?: never;
@@ -6200,7 +7368,7 @@ export interface operations {
             };
         };
     };
-    strategy_api_v1_strategies__strategy_id__get: {
+    get_strategies_strategy_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -6267,7 +7435,7 @@ export interface operations {
             };
         };
     };
-    logs_api_v1_strategies__strategy_id__logs_get: {
+    get_strategies_strategy_id_logs: {
         parameters: {
             query?: {
                 limit?: number;
@@ -6337,7 +7505,7 @@ export interface operations {
             };
         };
     };
-    changes_api_v1_strategies__strategy_id__changes_get: {
+    get_strategies_strategy_id_changes: {
         parameters: {
             query?: {
                 limit?: number;
@@ -6416,7 +7584,7 @@ export interface operations {
             };
         };
     };
-    start_api_v1_strategies__strategy_id__start_post: {
+    post_strategies_strategy_id_start: {
         parameters: {
             query?: never;
             header?: never;
@@ -6523,7 +7691,7 @@ export interface operations {
             };
         };
     };
-    stop_api_v1_strategies__strategy_id__stop_post: {
+    post_strategies_strategy_id_stop: {
         parameters: {
             query?: never;
             header?: never;
@@ -6630,7 +7798,7 @@ export interface operations {
             };
         };
     };
-    settings_api_v1_strategies__strategy_id__settings_put: {
+    put_strategies_strategy_id_settings: {
         parameters: {
             query?: never;
             header?: never;
@@ -6737,7 +7905,7 @@ export interface operations {
             };
         };
     };
-    policy_api_v1_strategies__strategy_id__policy_put: {
+    put_strategies_strategy_id_policy: {
         parameters: {
             query?: never;
             header?: never;
@@ -6844,7 +8012,7 @@ export interface operations {
             };
         };
     };
-    alerts_api_v1_alerts_get: {
+    get_alerts: {
         parameters: {
             query?: {
                 state?: "open" | "all";
@@ -6913,7 +8081,7 @@ export interface operations {
             };
         };
     };
-    acknowledge_api_v1_alerts__alert_id__acknowledge_post: {
+    post_alerts_alert_id_acknowledge: {
         parameters: {
             query?: never;
             header?: never;
@@ -7020,7 +8188,7 @@ export interface operations {
             };
         };
     };
-    channels_api_v1_alerts_channels_get: {
+    get_alerts_channels: {
         parameters: {
             query?: never;
             header?: never;
@@ -7085,7 +8253,7 @@ export interface operations {
             };
         };
     };
-    notifications_api_v1_alerts_notifications_get: {
+    get_alerts_notifications: {
         parameters: {
             query?: {
                 limit?: number;
@@ -7152,7 +8320,7 @@ export interface operations {
             };
         };
     };
-    test_api_v1_alerts_test_post: {
+    post_alerts_test: {
         parameters: {
             query?: never;
             header?: never;

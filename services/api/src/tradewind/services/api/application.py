@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
-from typing import Final
+import re
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tradewind.services.api import (
@@ -25,6 +27,7 @@ from tradewind.services.api import (
 )
 from tradewind.services.api.access import Access
 from tradewind.services.api.authorization import Identity, Permission, identify
+from tradewind.services.api.document_examples import add_examples
 from tradewind.services.api.order_entry import OrderRefused
 from tradewind.services.api.page import add_page, page_folder
 from tradewind.services.api.queries import BadCursor
@@ -42,11 +45,34 @@ NEVER_ALLOWED: Final = (4403, "the role may not see this")
 _REFUSED: Final[Responses] = {422: {"model": Problem, "description": "The request's form is wrong"}}
 
 
+class DocumentedApi(FastAPI):
+    """The application, whose document has an example for every field."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document; it is made once."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            add_examples(document)
+        return super().openapi()
+
+
+def _operation_id(route: APIRoute) -> str:
+    """A name for generated clients: the verb where two routes of one path differ by it, and the path's words."""
+    words = re.findall(r"[a-z0-9]+", route.path_format.removeprefix(PREFIX).lower())
+    return "_".join([min(route.methods or {"get"}).lower(), *words])
+
+
 def build_application(access: Access, version: str) -> FastAPI:
     """The application over one running service's parts."""
     # FastAPI's own documentation pages load their scripts from another host; the document itself is served.
-    app = FastAPI(
-        title="Tradewind", version=version, description=ABOUT, docs_url=None, redoc_url=None, responses={**_REFUSED}
+    app = DocumentedApi(
+        title="Tradewind",
+        version=version,
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        responses={**_REFUSED},
+        generate_unique_id_function=_operation_id,
     )
     app.state.access = access
     api = APIRouter(prefix=PREFIX)

@@ -19,6 +19,7 @@ from tradewind.wire.commands import SubmitOrder
 
 MANUAL: Final = StrategyId("manual")
 DecimalText = Annotated[str, Field(pattern=r"^-?[0-9]{1,19}(\.[0-9]{1,18})?$", examples=["61837.63"])]
+ManualOrderId = Annotated[str, Field(pattern=r"^manual-[A-Za-z0-9-]{1,29}$")]
 Scope = Annotated[
     str,
     Field(
@@ -49,7 +50,7 @@ class NewOrder(BaseModel):
     time_in_force: Literal["GTC", "IOC", "FOK"] = "GTC"
     post_only: bool = False
     reduce_only: bool = False
-    client_order_id: Annotated[str, Field(pattern=r"^manual-[A-Za-z0-9-]{1,29}$")] | None = None
+    client_order_id: Annotated[ManualOrderId | None, Field(examples=["manual-1723161255208-1"])] = None
 
 
 class NewTradingState(BaseModel):
