@@ -16,12 +16,17 @@ def state_of(person: Person, name: str = NAME) -> str:
     return next(str(one["state"]) for one in rows if one["strategy_id"] == name)
 
 
+def run_of(person: Person) -> int:
+    run: int = person.get(f"/strategies/{NAME}")["run"]
+    return run
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_shows_state_profit_settings_and_log(platform: UiPlatform, browser: Browser, theme: str) -> None:
     with visiting(platform, browser, "tom", theme=theme) as visit:
         page = visit.open(f"/strategies/{NAME}")
         card = page.get_by_role("article", name=NAME)
-        expect(card.get_by_text("Running")).to_be_visible()
+        expect(card.locator(".badge")).to_have_text("Running")
         expect(card.get_by_text("USDT")).to_be_visible()
         expect(card.get_by_role("img", name=f"Profit and loss of {NAME} lately")).to_be_visible()
         expect(page.get_by_label("Orders per second")).to_have_value("20")
@@ -50,6 +55,7 @@ def test_fits_a_telephone_and_a_wall(platform: UiPlatform, browser: Browser, wid
 
 def test_stopped_given_other_settings_and_started(own_platform: UiPlatform, browser: Browser) -> None:
     tom = own_platform.person("tom")
+    before = run_of(tom)
     with visiting(own_platform, browser, "tom") as visit:
         page = visit.open(f"/strategies/{NAME}")
         card = page.get_by_role("article", name=NAME)
@@ -58,7 +64,7 @@ def test_stopped_given_other_settings_and_started(own_platform: UiPlatform, brow
         assert grave_findings(page) == []
         visit.screenshot("strategy-stop-dark")
         expect(confirm(page, f"Stop {NAME}", "Stop it")).to_be_hidden()
-        expect(card.get_by_text("Stopped")).to_be_visible()
+        expect(card.locator(".badge")).to_have_text("Stopped")
         assert state_of(tom) == "STOPPED"
         change(page, "Retry pause", "x", "It takes a number such as 0.25.")
         page.get_by_label("Retry pause").fill("2.5")
@@ -69,8 +75,9 @@ def test_stopped_given_other_settings_and_started(own_platform: UiPlatform, brow
         expect(page.get_by_text(re.compile(r"Nothing changed; version \d+"))).to_be_visible()
         card.get_by_role("button", name=f"Start {NAME}").click()
         expect(confirm(page, f"Start {NAME}", "Start it")).to_be_hidden()
-        expect(card.get_by_text("Running")).to_be_visible()
-        expect(card.get_by_text("run 2")).to_be_visible()
+        expect(card.locator(".badge")).to_have_text("Running")
+        until(lambda: run_of(tom) > before, 30)
+        expect(card.get_by_text(f"run {run_of(tom)}")).to_be_visible()
     told = tom.get(f"/strategies/{NAME}")
     assert told["settings_in_force"]["retry_s"] == 2.5
     lines = own_platform.person("rita").get("/audit", action="strategy", actor="tom")["rows"]

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -93,8 +94,8 @@ class UiPlatform:
     def _start_process(self) -> tuple[int, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TRADEWIND_")}
         own = {
-            "TRADEWIND_API_PORT": "0",
-            "TRADEWIND_SIM_VENUE_PORT": "0",
+            "TRADEWIND_API_PORT": str(free_port()),
+            "TRADEWIND_SIM_VENUE_PORT": str(free_port()),
             "TRADEWIND_DATA_DIR": str(self._folder / "data"),
         }
         self._process = subprocess.Popen(
@@ -153,6 +154,14 @@ class UiPlatform:
 
     def _nobody(self, name: str) -> Person:
         return Person(name, f"{self.url}/api/v1", requests.Session())
+
+
+def free_port() -> int:
+    """Any port that nobody listens on. Left to itself the demo would want the usual ones, as every other demo does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 class Visit:
