@@ -1,5 +1,6 @@
 """The page's files are served from the folder of whoever has built them; without one the address says where to look."""
 
+import asyncio
 from collections.abc import MutableMapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -18,8 +19,12 @@ async def ask(folder: Path | None, path: str) -> tuple[int, str]:
     add_page(app, folder)
     status, body = 0, b""
 
+    requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        for request in requests:
+            return request
+        return await asyncio.Future()  # who asks again waits for the client to leave
 
     async def send(message: MutableMapping[str, Any]) -> None:
         nonlocal status, body
