@@ -99,7 +99,7 @@ class Ingress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Notifications(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the service ``alerts`` needs to tell people: the keys that the Secret has for it, and where it may connect to.
+    """What the service ``alerts`` needs to tell people: the keys that its Secret has, and where it may connect to.
 
     Without ``networks`` that is the whole internet on these ports, and nothing that is private.
     """
