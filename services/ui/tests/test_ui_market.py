@@ -112,7 +112,15 @@ def test_what_cannot_be_an_order_is_said_before_it_is_sent(platform: UiPlatform,
         expect(page.get_by_text("At which price?")).to_be_visible()
         page.get_by_label("Price in USDT").fill("60000.001")
         expect(page.get_by_text("In steps of 0.01")).to_be_visible()
+        page.get_by_label("Size in BTC").fill("0.000001")
+        expect(page.get_by_text("In steps of 0.00001")).to_be_visible()
         assert grave_findings(page) == []
+
+
+def test_what_the_platform_would_refuse_cannot_be_confirmed(platform: UiPlatform, browser: Browser) -> None:
+    with visiting(platform, browser, "tom") as visit:
+        page = visit.open("/market")
+        expect(page.locator(".level.ask").first).to_be_visible()
         page.get_by_label("Price in USDT").fill(far_below(platform))
         page.get_by_label("Size in BTC").fill("8999")
         page.get_by_role("button", name="Review buy BTC").click()
