@@ -4,7 +4,7 @@
 set -euo pipefail
 folder=${1:?usage: make-secrets.sh FOLDER}
 [ ! -e "$folder" ] || { echo "$folder exists; take another name, or remove it yourself" >&2; exit 1; }
-password() { head -c 24 /dev/urandom | base64 | tr -d '/+=\n'; }
+password() { head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n'; } # 48 characters, always
 # The folder keeps others out; the files must be readable to the containers' users, whom this machine does not know.
 install -d -m 0711 "$folder"
 cd "$folder"

@@ -5,7 +5,7 @@ set -euo pipefail
 namespace=${1:?usage: secrets.sh NAMESPACE FOLDER}
 folder=${2:?usage: secrets.sh NAMESPACE FOLDER}
 kubectl=("${KUBECTL:-kubectl}" ${KUBE_CONTEXT:+--context "$KUBE_CONTEXT"})
-password() { head -c 24 /dev/urandom | base64 | tr -d '/+=\n'; }
+password() { head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n'; } # 48 characters, always
 
 make_folder() {
     case "$namespace" in tradewind-dev-*) ;; *) echo "$folder is missing: only those of a dev profile can be made up" >&2; exit 2 ;; esac
