@@ -44,11 +44,11 @@ class CommandPlanner:
         try:
             self._check(order, command, flattening=flattening)
         except Denial as denial:
-            self._deny(order, str(denial))
+            self._deny(order, command, str(denial))
             return
         stories.plan.new_orders[order.client_order_id] = order
         stories.remember(order)
-        stories.emit(order, events.OrderInitialized, **terms_of(order))
+        self._begin(order, command)
         order.move(OrderStatus.SUBMITTED)
         stories.emit(order, events.OrderSubmitted)
         stories.plan.submits.append(request_of(order, reduces=stories.risk.reduces(order)))
@@ -56,7 +56,7 @@ class CommandPlanner:
     def refuse(self, command: SubmitOrder, code: DenyCode) -> None:
         """A durable denial of a command that was refused in words."""
         if self._known(command) is None:
-            self._deny(order_of(command, self._stories.now_ns), str(code))
+            self._deny(order_of(command, self._stories.now_ns), command, str(code))
 
     def cancel(self, client_order_id: ClientOrderId) -> None:
         """Cancel now, or as soon as the venue is known to have the order."""
@@ -96,9 +96,13 @@ class CommandPlanner:
         check_int64(command, instrument)
         stories.risk.check(order, instrument, stories.now_ns)
 
-    def _deny(self, order: Order, reason: str) -> None:
+    def _begin(self, order: Order, command: SubmitOrder) -> None:
+        times = {"ts_cause": command.ts_event, "ts_intent": command.ts_init}
+        self._stories.emit(order, events.OrderInitialized, **terms_of(order), **times)
+
+    def _deny(self, order: Order, command: SubmitOrder, reason: str) -> None:
         self._stories.plan.new_orders[order.client_order_id] = order
-        self._stories.emit(order, events.OrderInitialized, **terms_of(order))
+        self._begin(order, command)
         order.reason = reason
         self._stories.move(order, OrderStatus.DENIED, events.OrderDenied, reason=reason)
 

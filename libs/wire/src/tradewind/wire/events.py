@@ -43,6 +43,8 @@ class OrderInitialized(OrderEvent, frozen=True, kw_only=True, tag="OrderInitiali
     post_only: bool = False
     reduce_only: bool = False
     expire_time: int | None = None
+    ts_cause: int = 0
+    ts_intent: int = 0
 
 
 class OrderDenied(OrderEvent, frozen=True, kw_only=True, tag="OrderDenied"):

@@ -87,6 +87,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "revision": "grows with every change",
     "resolution": "what the actor knows of the order",
     "reduce_only": "only make a position smaller",
+    "ts_cause": "ns, when what the order answers to happened at its source, such as a tick at the venue; 0: not told",
+    "ts_intent": "ns, when the strategy or hand decided, by its own clock; 0: not told",
     "run": "number of the strategy's start, from 1; the latest one trades",
     "scope": "`firm`, `account:…`, `strategy:…` or `instrument:…`",
     "sequence": "number of the event in the order's story, from 1; 0 is no part of a story",
