@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from api_platform import (
     ACCOUNT,
@@ -22,12 +23,14 @@ from tradewind.model.order_status import OrderStatus
 from tradewind.model.orders import Order
 from tradewind.model.positions import Position
 from tradewind.services.api.queries import BadCursor, decode_cursor, encode_cursor
+from tradewind.services.api.timelines import timeline
 from tradewind.store.database import Database
 from tradewind.store.equity import EquityPoint, EquityRepository
 from tradewind.store.instruments import InstrumentRepository
 from tradewind.store.leases import Lease, LeaseRepository
 from tradewind.store.order_store import FillRow, OrderBatch, OrderStore, Outgoing
 from tradewind.store.trading_states import TradingStateRepository
+from tradewind.wire.events import OrderInitialized
 from tradewind.wire.topics import ORDERS_EVENTS
 
 NOW = 1_700_000_000_000_000_000
@@ -172,7 +175,33 @@ async def test_an_order_has_its_story(database: Database, lease: Lease, stored_a
     assert [event["type"] for event in story["events"]] == ["OrderInitialized", "OrderSubmitted", "OrderAccepted"]
     assert story["events"][0]["details"]["price"] == "60000.00"
     assert story["events"][2]["details"] == {"venue_order_id": "v-ema-cross-1-0007"}
+    assert [step["step"] for step in story["timeline"]] == ["risk", "commit", "venue", "ack"]
+    assert story["timeline"][0]["since_previous_ns"] is None
     assert (await stored_api.get("/api/v1/orders/ema-cross-1-9999"))[0] == 404
+    _, page = await stored_api.get("/api/v1/orders/by-correlation/story-7")
+    assert [one["client_order_id"] for one in page["orders"]] == ["ema-cross-1-0007"]
+    assert (await stored_api.get("/api/v1/orders/by-correlation/story-8"))[1]["orders"] == []
+
+
+async def test_the_steps_of_a_story_have_the_times_between_them() -> None:
+    first, submitted, accepted = await Publisher(MemoryBus()).order("a-1-1", OrderSide.BUY, 1, 1, "a")
+    assert isinstance(first, OrderInitialized)
+    events = [
+        msgspec.structs.replace(first, ts_cause=100, ts_intent=150, ts_init=180),
+        msgspec.structs.replace(submitted, ts_init=180),
+        msgspec.structs.replace(accepted, ts_event=170, ts_init=260),
+    ]
+    steps = [(one["step"], one["ts"], one["since_previous_ns"]) for one in timeline(events)]
+    assert steps == [
+        ("tick", "100", None),
+        ("intent", "150", "50"),
+        ("risk", "180", "30"),
+        ("commit", "180", "0"),
+        ("venue", "170", "-10"),
+        ("ack", "260", "90"),
+    ]
+    by_hand = msgspec.structs.replace(first, ts_cause=150, ts_intent=150)
+    assert [one["step"] for one in timeline([by_hand])] == ["intent", "risk"]
 
 
 async def test_a_fresh_start_knows_the_past(database: Database, lease: Lease) -> None:

@@ -232,6 +232,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/orders/by-correlation/{correlation_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Orders Of One Cause
+         * @description The orders that came of one cause, newest first, at most 100: what replaced what, and both legs of a pair.
+         */
+        get: operations["get_orders_by_correlation_correlation_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/fills": {
         parameters: {
             query?: never;
@@ -2898,6 +2918,8 @@ export interface components {
             order: components["schemas"]["OrderView"];
             /** Events */
             events: components["schemas"]["OrderEventView"][];
+            /** Timeline */
+            timeline: components["schemas"]["TimelineStep"][];
         };
         /**
          * OrderView
@@ -3699,6 +3721,37 @@ export interface components {
              * @example firm
              */
             scope?: string;
+        };
+        /**
+         * TimelineStep
+         * @description One step. ``ts`` in ns UTC; ``since_previous_ns`` is from the step before, null at the first.
+         */
+        TimelineStep: {
+            /**
+             * Step
+             * @example intent
+             */
+            step: string;
+            /**
+             * Ts
+             * @example 1723161255208000000
+             */
+            ts: string;
+            /**
+             * Since Previous Ns
+             * @example 84210
+             */
+            since_previous_ns: string | null;
+            /**
+             * Event Id
+             * @example 0198c0de-5f3a-7c41-9f6e-2b6a1d0c4e11
+             */
+            event_id: string | null;
+            /**
+             * Note
+             * @example decided
+             */
+            note: string;
         };
         /**
          * TokenList
@@ -4799,6 +4852,73 @@ export interface operations {
             };
             /** @description The bus did not take it in time; whether it will is not known */
             504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_orders_by_correlation_correlation_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                correlation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderPage"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role may not do this, or the request is from a page of another origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's form is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; wait as long as Retry-After says */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database is away; live data goes on */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

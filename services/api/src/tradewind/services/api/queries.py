@@ -128,6 +128,11 @@ class StoreQueries:
         query = "SELECT * FROM orders WHERE account_id = $1 AND client_order_id = ANY($2)"
         return [order_from_row(row) for row in await self._fetch(query, list(ids))]
 
+    async def orders_of(self, correlation_id: str, *, limit: int) -> list[Order]:
+        """Orders of one correlation id, newest first."""
+        query = "SELECT * FROM orders WHERE account_id = $1 AND correlation_id = $2 ORDER BY ts_init DESC LIMIT $3"
+        return [order_from_row(row) for row in await self._fetch(query, correlation_id, limit)]
+
     async def order_events(self, client_order_id: str) -> list[OrderEvent]:
         """An order's story, oldest first."""
         rows = await self._fetch(_EVENTS, client_order_id, MAX_EVENTS)

@@ -15,6 +15,7 @@ from tradewind.services.api.listing import OPEN, FillFilters, OrderFilters, Stra
 from tradewind.services.api.order_views import SeenFill, event_view, fill_view, order_view
 from tradewind.services.api.queries import Cursor, decode_cursor, encode_cursor
 from tradewind.services.api.state import stored_equity_point
+from tradewind.services.api.timelines import timeline
 from tradewind.services.api.views import (
     BalanceView,
     EquityPointView,
@@ -80,8 +81,17 @@ async def order(access: Accessed, who: ReadRight, client_order_id: OrderIdPath) 
     events = await access.queries.order_events(client_order_id)
     instrument = access.state.instrument(found.instrument_id)
     return OrderStoryView(
-        order=order_view(found, instrument), events=[event_view(event, instrument) for event in events]
+        order=order_view(found, instrument),
+        events=[event_view(event, instrument) for event in events],
+        timeline=timeline(events),
     )
+
+
+@router.get("/orders/by-correlation/{correlation_id}", responses=STORE_AWAY)
+async def orders_of_one_cause(access: Accessed, who: ReadRight, correlation_id: OrderIdPath) -> OrderPage:
+    """The orders that came of one cause, newest first, at most 100: what replaced what, and both legs of a pair."""
+    found = await access.queries.orders_of(correlation_id, limit=100)
+    return OrderPage(orders=_views(access, found), next_cursor=None, source="store")
 
 
 @router.get("/fills", responses=STORE_AWAY)

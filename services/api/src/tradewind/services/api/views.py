@@ -8,6 +8,8 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from tradewind.services.api.timelines import TimelineStep
+
 Level = tuple[str, str]
 """Price and total size."""
 
@@ -143,6 +145,7 @@ class OrderStoryView(TypedDict):
 
     order: OrderView
     events: list[OrderEventView]
+    timeline: list[TimelineStep]
 
 
 class FillView(TypedDict):

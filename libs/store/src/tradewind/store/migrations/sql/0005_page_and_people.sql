@@ -128,6 +128,9 @@ ALTER TABLE audit
 CREATE INDEX audit_of_actor ON audit (actor, id DESC);
 CREATE INDEX audit_of_subject ON audit (subject, id DESC);
 
+-- Orders of one cause, for an order's whole story on the page.
+CREATE INDEX orders_of_cause ON orders (correlation_id);
+
 -- Strategies: what people want of each, and every command that was taken or refused. The host of a strategy writes it,
 -- as long as the strategy's last start is its own.
 ALTER TABLE strategy_runs ADD COLUMN holder text NOT NULL DEFAULT ''; -- the process that made the last start
