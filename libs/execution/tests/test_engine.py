@@ -11,7 +11,7 @@ from tradewind.model.enums import OrderSide, OrderType, Outcome, TradingState
 from tradewind.model.identifiers import EXTERNAL, ClientOrderId
 from tradewind.model.order_status import OrderStatus
 from tradewind.wire.commands import BeginStrategyRun, CancelAllOrders
-from tradewind.wire.events import OrderDenied
+from tradewind.wire.events import OrderDenied, OrderInitialized
 
 S = OrderStatus
 
@@ -36,6 +36,14 @@ def test_a_good_order_is_written_before_it_is_sent() -> None:
     assert [order.client_order_id for order in plan.submits] == ["a-1-1"]
     assert plan.new_orders[ClientOrderId("a-1-1")].status is S.SUBMITTED
     assert [item.sequence for item in plan.outgoing] == [1, 2]
+
+
+@pytest.mark.parametrize("size", [1_000, 0])
+def test_the_first_event_of_an_order_says_when_it_was_decided_and_upon_what(size: int) -> None:
+    command = submit("a-1-1", ts_event=NOW - 2_000, ts_init=NOW - 1_000, size=size)
+    first = new_engine().plan_commands([command], NOW).outgoing[0].message
+    assert isinstance(first, OrderInitialized)
+    assert (first.ts_cause, first.ts_intent, first.ts_init) == (NOW - 2_000, NOW - 1_000, NOW)
 
 
 def test_the_same_command_twice_is_one_order() -> None:
