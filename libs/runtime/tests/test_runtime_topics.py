@@ -31,7 +31,7 @@ from tradewind.wire.market_records import (
     RecordKind,
     instrument_number,
 )
-from tradewind.wire.topics import (
+from tradewind.wire.topics import FIXED_TOPICS, (
     ORDERS_COMMANDS,
     ORDERS_EVENTS,
     REF_INSTRUMENTS,
@@ -72,8 +72,8 @@ class TestNames:
     def test_topics_of_venues_come_first_and_dead_letters_last(self) -> None:
         names = list(with_dead_letters(topics_of(["BINANCE", "KRAKEN", "BINANCE"])))
         assert names[:3] == ["md.events.binance", "md.events.kraken", "md.status"]
-        assert names[-1] == "ops.audit.dead-letter"
-        assert len(names) == len(set(names)) == 20
+        assert names[-1] == "ops.alerts.dead-letter"
+        assert len(names) == len(set(names)) == 2 * (2 + len(FIXED_TOPICS))
 
     def test_a_venue_that_is_no_name_makes_no_topic(self) -> None:
         assert topics_of(["BI NANCE", EVIL, ""]) == topics_of([])

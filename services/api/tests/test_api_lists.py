@@ -46,6 +46,7 @@ async def filled(database: Database) -> Any:
     await OrderStore(database, ACCOUNT).commit(batch, lease=lease.name, epoch=lease.epoch, now_ns=NOW)
     async with running_api(database, api_settings()) as api:
         await api.eventually("/api/v1/instruments", lambda rows: len(rows) == 2)
+        await api.eventually("/api/v1/orders?status=open", lambda page: page["orders"])
         yield api
 
 
