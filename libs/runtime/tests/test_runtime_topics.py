@@ -31,7 +31,8 @@ from tradewind.wire.market_records import (
     RecordKind,
     instrument_number,
 )
-from tradewind.wire.topics import FIXED_TOPICS, (
+from tradewind.wire.topics import (
+    FIXED_TOPICS,
     ORDERS_COMMANDS,
     ORDERS_EVENTS,
     REF_INSTRUMENTS,
