@@ -432,6 +432,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/orders/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview Order
+         * @description What an order would cost and which limits it would meet, now. Nothing is sent, and nobody is bound by it.
+         */
+        post: operations["post_orders_preview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/trading-state": {
         parameters: {
             query?: never;
@@ -2267,6 +2287,37 @@ export interface components {
             expires_at: string | null;
         };
         /**
+         * LimitAfterView
+         * @description One limit with what is used of it, and what would be with the order at work.
+         */
+        LimitAfterView: {
+            /**
+             * Scope
+             * @example firm
+             */
+            scope: string;
+            /**
+             * Name
+             * @example tom
+             */
+            name: string;
+            /**
+             * Used
+             * @example 12.50
+             */
+            used: string;
+            /**
+             * Would Use
+             * @example 12.50
+             */
+            would_use: string;
+            /**
+             * Limit
+             * @example 12.50
+             */
+            limit: string;
+        };
+        /**
          * LimitPage
          * @description All limits that are set, by scope and name.
          */
@@ -3098,6 +3149,61 @@ export interface components {
              * @example 12.50
              */
             unrealized_pnl: string | null;
+        };
+        /**
+         * PreviewView
+         * @description An estimate. ``problems`` are sentences; with none it is ``accepted``. ``fee_estimate`` is as the last fill of
+         *     this market paid, null without one; ``balance_after`` is what would be free of what the order spends.
+         */
+        PreviewView: {
+            /**
+             * Accepted
+             * @example true
+             */
+            accepted: boolean;
+            /**
+             * Problems
+             * @example [
+             *       "12.50 USDT too little is free"
+             *     ]
+             */
+            problems: string[];
+            /**
+             * Notional
+             * @example 12.50
+             */
+            notional: string | null;
+            /**
+             * Fee Estimate
+             * @example 12.50
+             */
+            fee_estimate: string | null;
+            /**
+             * Fee Currency
+             * @example USDT
+             */
+            fee_currency: string | null;
+            /**
+             * Price Used
+             * @example 61837.63
+             */
+            price_used: string | null;
+            /** Limits */
+            limits: components["schemas"]["LimitAfterView"][];
+            /**
+             * Trading State
+             * @example ACTIVE
+             */
+            trading_state: string;
+            /**
+             * Balance After
+             * @example {
+             *       "USDT": "999938.16"
+             *     }
+             */
+            balance_after: {
+                [key: string]: string;
+            };
         };
         /**
          * PriceView
@@ -5462,6 +5568,75 @@ export interface operations {
             };
             /** @description The role may not do this, or the request is from a page of another origin */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's form is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; wait as long as Retry-After says */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_orders_preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewOrder"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewView"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The role may not do this, or the request is from a page of another origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

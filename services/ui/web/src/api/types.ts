@@ -55,25 +55,7 @@ export type Alert = Schemas["AlertView"];
 
 export type Taken = Schemas["Taken"];
 
-export interface LimitUse {
-  scope: string;
-  name: string;
-  used: string;
-  would_use: string;
-  limit: string;
-}
-
-export interface OrderPreview {
-  accepted: boolean;
-  problems: string[];
-  notional: string | null;
-  fee_estimate: string | null;
-  fee_currency: string | null;
-  price_used: string | null;
-  limits: LimitUse[];
-  trading_state: string;
-  balance_after: unknown;
-}
+export type OrderPreview = Schemas["PreviewView"];
 
 /** Our time in ms, price, size, side, strategy. */
 export type Mark = [at: number, price: string, size: string, side: string, strategy: string];

@@ -1,5 +1,6 @@
 """Limits with what is used of them, as the execution service last told."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
@@ -39,17 +40,21 @@ def limit_views(state: ViewState) -> list[LimitView]:
 
 def limit_view(use: LimitUsed) -> LimitView:
     """One limit as text."""
-    in_orders = use.name.startswith("max_orders") or use.name == "max_open_orders"
-    text = _whole if in_orders else money_text
+    text = limit_text(use.name)
     return LimitView(
         scope=use.scope,
         name=use.name,
         used=text(use.used),
         limit=text(use.limit),
         share=round(float(use.used / use.limit), 4) if use.limit else None,
-        unit=_ORDERS if in_orders else _MONEY,
+        unit=_MONEY if text is money_text else _ORDERS,
         tripped=use.used >= use.limit,
     )
+
+
+def limit_text(name: str) -> Callable[[Decimal], str]:
+    """How the amounts of a limit are written: orders are whole."""
+    return _whole if name.startswith("max_orders") or name == "max_open_orders" else money_text
 
 
 def _whole(amount: Decimal) -> str:

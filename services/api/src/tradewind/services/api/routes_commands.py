@@ -11,6 +11,7 @@ from tradewind.services.api.access import Access, Accessed
 from tradewind.services.api.authorization import NOT_ALLOWED, CancelRight, RiskRight, TradeRight, audit
 from tradewind.services.api.order_entry import NewOrder, NewTradingState, submit_order
 from tradewind.services.api.order_ledger import is_unfinished
+from tradewind.services.api.previewing import PreviewView, preview
 from tradewind.services.api.publishing import NOT_TAKEN, publish
 from tradewind.services.api.routes_kill import refuse_while_engaged
 from tradewind.services.api.routes_market import market_of
@@ -36,6 +37,14 @@ async def submit(access: Accessed, who: TradeRight, request: Request, order: New
     )  # fmt: skip
     await publish(access, request, ORDERS_COMMANDS, access.account_id, command)
     return Taken(event_id=command.event_id, correlation_id=command.correlation_id, client_order_id=order_id)
+
+
+@router.post("/orders/preview", responses={404: {"model": Problem}})
+async def preview_order(access: Accessed, who: TradeRight, order: NewOrder) -> PreviewView:
+    """What an order would cost and which limits it would meet, now. Nothing is sent, and nobody is bound by it."""
+    market = market_of(access, InstrumentId(order.instrument_id))
+    command = submit_order(order, market.instrument, access.account_id, ClientOrderId("manual-preview"), "preview")
+    return preview(access.state, market, command)
 
 
 @router.delete(

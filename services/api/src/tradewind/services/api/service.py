@@ -17,6 +17,7 @@ from tradewind.services.api.attempts import Attempts
 from tradewind.services.api.auditing import AuditTrail
 from tradewind.services.api.clients import Clients
 from tradewind.services.api.composing import Composer
+from tradewind.services.api.counting import Counted, StreamCounts
 from tradewind.services.api.feeding import Feeder
 from tradewind.services.api.guard import Guard
 from tradewind.services.api.kill_board import KillBoard
@@ -94,7 +95,8 @@ class ApiService:
             requests_per_s=settings.requests_per_s,
         )
         tls = self.tls.context if self.tls else None
-        self._server = PageServer(guarded, bind(host, settings.port), settings, tls)
+        counted = Counted(guarded, context.metrics)
+        self._server = PageServer(counted, bind(host, settings.port), settings, tls)
 
     @property
     def port(self) -> int:
@@ -128,6 +130,7 @@ class ApiService:
             tasks.create_task(self._kills.run(self._context))
             tasks.create_task(self._system.run())
             tasks.create_task(self._hub.run())
+            tasks.create_task(StreamCounts(self._hub.counters, self._context.metrics).run())
             tasks.create_task(self._neighbours.run())
             tasks.create_task(self._server.run(before_stop=self._hub.close))
             self._context.health.set_ready()

@@ -138,15 +138,11 @@ function Facts({ instrument, preview }: { instrument: Instrument; preview: Order
   );
 }
 
-/** Balances after it, as the platform names them: one amount or one per currency. */
-function BalanceAfter({ after }: { after: unknown }): ReactElement | null {
-  if (after === null || after === undefined) return null;
-  const rows = typeof after === "object" ? Object.entries(after) : [["", after] as const];
-  const shown = rows.filter(([, amount]) => typeof amount === "string") as [string, string][];
-  if (!shown.length) return null;
+/** What would be free of what the order spends. */
+function BalanceAfter({ after }: { after: Record<string, string> | undefined }): ReactElement {
   return (
     <>
-      {shown.map(([currency, amount]) => (
+      {Object.entries(after ?? {}).map(([currency, amount]) => (
         <div key={currency}>
           <dt>Free after it</dt>
           <dd>
