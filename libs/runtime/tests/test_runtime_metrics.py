@@ -56,7 +56,7 @@ def test_an_unknown_name_is_zero(process: ProcessMetrics) -> None:
 
 
 def test_percentiles_are_exact(process: ProcessMetrics) -> None:
-    recorder = Metrics("a", process).latency("tick_to_command")
+    recorder = Metrics("a", process).latency("tick_to_command", "Tick to command")
     for value in range(100, 0, -1):
         recorder.record(value * 1_000)
     assert process.latency("tick_to_command").as_us() == {"p50": 50.0, "p99": 99.0, "n": 100}
@@ -64,7 +64,7 @@ def test_percentiles_are_exact(process: ProcessMetrics) -> None:
 
 def test_latencies_of_several_services_are_merged(process: ProcessMetrics) -> None:
     for name, value in (("a", 10), ("b", 20), ("c", 30)):
-        Metrics(name, process).latency("tick_to_command").record(value)
+        Metrics(name, process).latency("tick_to_command", "Tick to command").record(value)
     assert (process.latency("tick_to_command").p50_ns, process.latency("tick_to_command").n) == (20, 3)
     assert process.latency("tick_to_command", "c").p50_ns == 30
     assert set(process.snapshot()["latencies_us"]["tick_to_command"]) == {"all", "a", "b", "c"}

@@ -43,7 +43,7 @@ def test_a_state_survives_its_way() -> None:
     process = Process("feed")
     process.own.counter("records", "Records", kind="trade").inc(3)
     process.own.gauge("lag", "Lag", "seconds").set(0.5)
-    process.own.latency("work").record(7)
+    process.own.latency("work", "Work").record(7)
     state = msgspec.json.decode(msgspec.json.encode(state_of(process.board, process.metrics)), type=ProcessState)
     assert state.values["records"] == [({"service": "feed", "kind": "trade"}, 3.0)]
     assert state.values["lag"] == [({"service": "feed"}, 0.5)]
@@ -56,8 +56,8 @@ def test_a_state_survives_its_way() -> None:
 def test_latency_samples_survive_their_way_and_merge_exactly() -> None:
     process = Process("feed")
     for latency_ns in (5, 1, 3):
-        process.own.latency("work").record(latency_ns)
-    Metrics("other", process.metrics).latency("work").record(9)
+        process.own.latency("work", "Work").record(latency_ns)
+    Metrics("other", process.metrics).latency("work", "Work").record(9)
     samples = LatencySamples.from_bytes(samples_of(process.metrics, "work").to_bytes())
     assert sorted(samples.kept.tolist()) == [1, 3, 5, 9]
     assert samples.summary() == process.metrics.latency("work")
@@ -95,7 +95,7 @@ async def test_latencies_of_all_processes_are_one_also_of_those_that_were_stoppe
     view = ProcessesView(HealthBoard(), ProcessMetrics())
     first, second = Process("a"), Process("b")
     for latency_ns in range(1, 101):
-        (first if latency_ns % 2 else second).own.latency("work").record(latency_ns)
+        (first if latency_ns % 2 else second).own.latency("work", "Work").record(latency_ns)
     async with second.asked(session) as running:
         async with first.asked(session) as stopping:
             view.attach("a", stopping)

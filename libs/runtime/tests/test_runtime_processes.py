@@ -41,7 +41,7 @@ def again(context):
 
 async def serve(context):
     context.metrics.counter("coins", "Coins").inc(2)
-    context.metrics.latency("work").record(5_000)
+    context.metrics.latency("work", "Work").record(5_000)
     context.health.set_ready()
     context.log.info("at work", pid=os.getpid())
     try:

@@ -1,12 +1,14 @@
 """Shows what the buses of a process count of themselves as metrics: how far each reader is behind, and what was lost.
 
-Owner: the supervisor, one task. A reader that has gone counts as 0 from then on.
+Owner: the supervisor, one task. The lag of a reader that has gone is 0 from then on; what it had lost stays counted.
 """
 
 import asyncio
 import collections
 from collections.abc import Iterable
 from typing import Final
+
+from prometheus_client import Counter
 
 from tradewind.bus.interface import Bus
 from tradewind.runtime.metrics import Metrics
@@ -31,11 +33,11 @@ class _BusGauges:
         self._buses = buses
         self._seen: set[tuple[str, str]] = set()
         self._fill = metrics.gauge("bus_queue_fill", "Share of the fullest reader's queue that is used", "ratio")
-        self._published = metrics.gauge("bus_published", "Messages published since the start")
-        self._waits = metrics.gauge("bus_publish_waits", "Times that a full order topic made a publisher wait")
-        self._dropped = metrics.gauge("bus_dropped_records", "Market records dropped by the readers there are now")
-        self._gaps = metrics.gauge("bus_gaps", "Gaps that the readers there are now were told of")
-        self._dead_lettered = metrics.gauge("bus_dead_lettered", "Messages put aside by the readers there are now")
+        self._published = _Grown(metrics.counter("bus_published", "Messages published"))
+        self._waits = _Grown(metrics.counter("bus_publish_waits", "Times that a full order topic held up a publisher"))
+        self._dropped = _Grown(metrics.counter("bus_dropped_records", "Market records dropped before slow readers"))
+        self._gaps = _Grown(metrics.counter("bus_gaps", "Gaps that readers were told of"))
+        self._dead_lettered = _Grown(metrics.counter("bus_dead_lettered", "Messages put aside by readers"))
 
     def update(self) -> None:
         statistics = [bus.statistics() for bus in self._buses]
@@ -48,8 +50,22 @@ class _BusGauges:
             gauge = self._metrics.gauge(LAG, "Messages published and not yet received", topic=topic, group=group)
             gauge.set(lags[topic, group])
         self._fill.set(max((min(one.lag / one.capacity, 1.0) for one in readers if one.capacity), default=0.0))
-        self._published.set(sum(one.published for one in statistics))
-        self._waits.set(sum(one.publish_waits for one in statistics))
-        self._dropped.set(sum(reader.dropped_records for reader in readers))
-        self._gaps.set(sum(reader.gaps for reader in readers))
-        self._dead_lettered.set(sum(reader.dead_lettered for reader in readers))
+        self._published.reach(sum(one.published for one in statistics))
+        self._waits.reach(sum(one.publish_waits for one in statistics))
+        self._dropped.reach(sum(reader.dropped_records for reader in readers))
+        self._gaps.reach(sum(reader.gaps for reader in readers))
+        self._dead_lettered.reach(sum(reader.dead_lettered for reader in readers))
+
+
+class _Grown:
+    """A counter of what the readers there are now add up to; that sum falls when one of them goes."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._before = 0
+
+    def reach(self, now: int) -> None:
+        """Count what has come since the last call."""
+        if now > self._before:
+            self._counter.inc(now - self._before)
+        self._before = now

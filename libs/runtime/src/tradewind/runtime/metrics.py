@@ -1,4 +1,4 @@
-"""Metrics under one naming scheme: ``tradewind_<name>_<unit>`` with the label ``service``.
+"""Metrics under one naming scheme, ``metric_names``, with the label ``service``.
 
 Counters end in ``_total`` and latencies are in seconds on the Prometheus page, as its conventions want; inside the
 process latencies are integers in ns. Services of one process share names and differ by label. All recording happens on
@@ -10,13 +10,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, Self
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-NAMESPACE: Final = "tradewind"
+from tradewind.runtime.metric_names import MOST_SERIES, check_meaning, counter_name, gauge_name, latency_name
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # a gauge beside each counter that no base unit names
+_OTHER: Final = "other"
 RING_SIZE: Final = 65_536
 _RING_MASK: Final = RING_SIZE - 1
 # Small enough that folding (about 10 us) never shows up as a latency of its own, large enough to cost little a sample.
@@ -121,26 +124,41 @@ class ProcessMetrics:
         self._families: dict[str, Counter | Gauge] = {}
         self._latencies: dict[str, dict[str, LatencyRecorder]] = {}
         self._latency_help: dict[str, str] = {}
+        self._series: dict[str, set[tuple[str, ...]]] = {}
         self.registry.register(_LatencyCollector(self))
 
     def counter(self, name: str, documentation: str, labels: dict[str, str]) -> Counter:
-        """The counter ``tradewind_<name>_total`` at these labels; the same object on every call."""
-        family = self._family(Counter, name, f"{NAMESPACE}_{name}", documentation, labels)
+        """The counter ``tradewind_<name>_total`` at these labels; the same object on every call.
+
+        Raises:
+            MetricNameRefused: the name, the help text or a label does not fit the scheme.
+        """
+        family = self._family(Counter, name, counter_name(name), documentation, labels)
         if not isinstance(family, Counter):
             raise TypeError(f"metric {name} is a gauge already")
-        return family.labels(**labels)
+        return family.labels(**self._bounded(name, labels))
 
     def gauge(self, name: str, documentation: str, unit: str, labels: dict[str, str]) -> Gauge:
-        """The gauge ``tradewind_<name>[_<unit>]`` at these labels; the same object on every call."""
-        full_name = f"{NAMESPACE}_{name}_{unit}" if unit else f"{NAMESPACE}_{name}"
-        family = self._family(Gauge, name, full_name, documentation, labels)
+        """The gauge ``tradewind_<name>[_<unit>]`` at these labels; the same object on every call.
+
+        Raises:
+            MetricNameRefused: the name, the unit, the help text or a label does not fit the scheme.
+        """
+        family = self._family(Gauge, name, gauge_name(name, unit), documentation, labels)
         if not isinstance(family, Gauge):
             raise TypeError(f"metric {name} is a counter already")
-        return family.labels(**labels)
+        return family.labels(**self._bounded(name, labels))
 
     def latency_recorder(self, name: str, documentation: str, service: str) -> LatencyRecorder:
-        """The recorder ``tradewind_<name>_seconds`` of one service; the same object on every call."""
-        self._latency_help.setdefault(name, documentation)
+        """The recorder ``tradewind_<name>_seconds`` of one service; the same object on every call.
+
+        Raises:
+            MetricNameRefused: the name or the help text does not fit the scheme.
+        """
+        if name not in self._latency_help:
+            latency_name(name)
+            check_meaning(name, documentation, ())
+            self._latency_help[name] = documentation
         return self._latencies.setdefault(name, {}).setdefault(service, LatencyRecorder())
 
     def latency(self, name: str, service: str | None = None) -> LatencySummary:
@@ -189,9 +207,17 @@ class ProcessMetrics:
     ) -> Counter | Gauge:
         family = self._families.get(name)
         if family is None:
+            check_meaning(name, documentation, labels)
             family = kind(full_name, documentation, labelnames=tuple(labels), registry=self.registry)
             self._families[name] = family
         return family
+
+    def _bounded(self, name: str, labels: dict[str, str]) -> dict[str, str]:
+        series, place = self._series.setdefault(name, set()), tuple(labels.values())
+        if place in series or len(series) < MOST_SERIES:
+            series.add(place)
+            return labels
+        return {label: value if label == "service" else _OTHER for label, value in labels.items()}
 
     def _values(self, name: str) -> Iterator[Sample]:
         family = self._families.get(name)
@@ -219,8 +245,8 @@ class Metrics:
         return self._process.gauge(name, documentation, unit, {"service": self.service, **labels})
 
     def latency(self, name: str, documentation: str = "") -> LatencyRecorder:
-        """A recorder of durations in ns."""
-        return self._process.latency_recorder(name, documentation or name.replace("_", " "), self.service)
+        """A recorder of durations in ns; who finds one that was made before need not say again what it is."""
+        return self._process.latency_recorder(name, documentation, self.service)
 
 
 class _LatencyCollector(Collector):
@@ -231,7 +257,7 @@ class _LatencyCollector(Collector):
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         for name, documentation, recorders in self._process.latency_recorders():
-            family = HistogramMetricFamily(f"{NAMESPACE}_{name}_seconds", documentation, labels=["service"])
+            family = HistogramMetricFamily(latency_name(name), documentation, labels=["service"])
             for service, recorder in recorders.items():
                 buckets, total_s = recorder.histogram()
                 family.add_metric([service], buckets, total_s)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -23,7 +23,7 @@ FILE_SUFFIX = "_FILE"
 SECRET_WORDS = (
     "secret", "password", "passwd", "api_key", "apikey", "signature", "dsn", "token", "signing_key", "cookie",
 )  # fmt: skip
-SECRET_URLS = ("bus_url", "data_url", "orders_url", "redis_url", "webhook_url")
+SECRET_URLS = ("bus_url", "data_url", "orders_url", "redis_url", "webhook_url", "otlp_url")
 """Addresses that may hold a password. Others, such as a page's, are shown."""
 
 _WORDS: dict[Any, str] = {
@@ -74,6 +74,10 @@ class PlatformSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json", "lines"] = "console"
     health_port: int = 0  # of /healthz, /readyz and /metrics for a process without the api service; 0 is off
+    # how long the event loop may be blocked before the log says by what; 0 is off
+    loop_stall_ms: Annotated[int, msgspec.Meta(ge=0)] = 250
+    tracing_otlp_url: str = ""  # where traces of orders go, as http://collector:4318/v1/traces; empty: there are none
+    tracing_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0  # of all orders; every process decides alike
     lockstep: str = ""  # comma-separated ids of the strategies that must answer for each step of a replay
 
 

@@ -19,6 +19,7 @@ import msgspec
 from tradewind.bus.interface import Bus
 from tradewind.runtime.bus_watching import watch_buses
 from tradewind.runtime.health import HealthBoard, ServiceState, process_health
+from tradewind.runtime.health_watching import watch_health
 from tradewind.runtime.logging import get_logger
 from tradewind.runtime.loop_watching import watch_loop
 from tradewind.runtime.metrics import Metrics, ProcessMetrics, process_metrics
@@ -111,6 +112,8 @@ class Supervisor:
         self._stop_budget_s = stop_budget_s
         self._status_line = status_line
         self._metrics = metrics
+        self._board = board
+        self._loop_stall_ms = shared.platform.loop_stall_ms
         self._buses = (shared.market_bus, shared.order_bus)
         self._log = get_logger("supervisor")
         self._over = asyncio.Event()
@@ -159,8 +162,10 @@ class Supervisor:
         await self._stop_group(group, math.inf)
 
     def _start(self, attendants: TaskNursery, nursery: TaskNursery, until: Coroutine[Any, Any, None] | None) -> None:
-        attendants.spawn(watch_loop(Metrics("runtime", self._metrics)), "loop-watchdog")
-        attendants.spawn(watch_buses(Metrics("runtime", self._metrics), self._buses), "bus-watch")
+        runtime = Metrics("runtime", self._metrics)
+        attendants.spawn(watch_loop(runtime, self._loop_stall_ms), "loop-watchdog")
+        attendants.spawn(watch_health(self._metrics, self._board), "health-watch")
+        attendants.spawn(watch_buses(runtime, self._buses), "bus-watch")
         if self._status_line is not None:
             attendants.spawn(show_status(self._status_line), "status-line")
         for entry in self._running:

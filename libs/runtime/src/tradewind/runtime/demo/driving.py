@@ -27,6 +27,7 @@ _REST_TIMEOUT_S: Final = 30.0
 _MARKET_COUNTERS: Final = ("market_records", "recorder_received_trades", "recorder_written_records")
 _ORDER_COUNTERS: Final = ("order_commands", "orders_sent", "fills")
 _SHOWN_DIGITS: Final = 16
+_NS_PER_S: Final = 1_000_000_000
 _BACKLOGS: Final = ("recorder_backlog", LAG)
 
 Say = Callable[[str], None]
@@ -93,7 +94,7 @@ class Driver:
         if self._options.replay is not None:
             await self._until_ended()
             await self._until_still(_MARKET_COUNTERS)
-        drained_ns = int(self._view.total("recorder_last_write_ns"))
+        drained_ns = int(self._view.total("recorder_last_write") * _NS_PER_S)
         await self.supervisor.stop_kind(ServiceKind.STRATEGY)
         await self._until_still(_ORDER_COUNTERS)
         status = await self._venue.status()

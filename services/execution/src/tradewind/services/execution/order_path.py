@@ -82,8 +82,8 @@ class OrderPath:
             self.absences.send_ended(name, time.monotonic())
         self._cancel_when_sent: dict[ClientOrderId, Cancel] = {}
         metrics = context.metrics
-        self._command_to_venue = metrics.latency("command_to_venue", "command taken to first byte towards the venue")
-        self._commit_time = metrics.latency("order_commit", "one transaction of the order path")
+        self._command_to_venue = metrics.latency("command_to_venue", "Command taken to first byte towards the venue")
+        self._commit_time = metrics.latency("order_commit", "One transaction of the order path")
         self._commands = metrics.counter("order_commands", "Order commands taken")
         self._sent = metrics.counter("orders_sent", "Orders written towards the venue")
         self._fills = metrics.counter("fills", "Fills applied")

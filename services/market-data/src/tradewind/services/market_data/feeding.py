@@ -189,24 +189,41 @@ class VenueFeed:
 
     def _make_counters(self) -> "dict[str, tuple[Counter, Callable[[], float]]]":
         client, statistics, bus = self._client, self._client.statistics, self._context.market_bus
-        sources: dict[str, tuple[str, Callable[[], float]]] = {
-            "market_records": ("Market records published", lambda: self._published_records),
-            "market_trades": ("Trades published", lambda: statistics.trades),
-            "market_quotes": ("Best bid and ask pairs published", lambda: statistics.tickers),
+        counter = self._context.metrics.counter
+        return {
+            "market_records": (counter("market_records", "Market records published"), lambda: self._published_records),
+            "market_trades": (counter("market_trades", "Trades published"), lambda: statistics.trades),
+            "market_quotes": (counter("market_quotes", "Best bid and ask pairs published"), lambda: statistics.tickers),
             "market_dropped_records": (
-                "Records that a slow bus cost",
+                counter("market_dropped_records", "Market records that the bus dropped before slow readers"),
                 lambda: bus.statistics().dropped_records,
             ),
-            "input_frames": ("Messages received from the venue", lambda: statistics.frames),
-            "input_malformed": ("Messages that could not be read", lambda: statistics.malformed),
-            "input_unknown": ("Messages of an unknown kind", lambda: statistics.unknown),
-            "input_out_of_order": ("Depth updates that came late or twice", lambda: statistics.out_of_order),
-            "book_gaps": ("Holes in the depth updates", lambda: statistics.gaps),
-            "book_snapshots": ("Depth snapshots taken", lambda: statistics.snapshots),
-            "book_compared": ("Books compared with the ticker of the same update", lambda: client.compared),
-            "book_equal": ("Comparisons that were equal", lambda: client.equal),
-            "feed_connections": ("Connections made to the venue's streams", lambda: statistics.connections),
-            "feed_stale": ("Connections given up because nothing came", lambda: statistics.stale),
+            "input_frames": (
+                counter("input_frames", "Messages received from the venue, or played by it"),
+                lambda: statistics.frames,
+            ),
+            "input_malformed": (
+                counter("input_malformed", "Messages that could not be read"),
+                lambda: statistics.malformed,
+            ),
+            "input_unknown": (counter("input_unknown", "Messages of an unknown kind"), lambda: statistics.unknown),
+            "input_out_of_order": (
+                counter("input_out_of_order", "Depth updates that came late or twice"),
+                lambda: statistics.out_of_order,
+            ),
+            "book_gaps": (counter("book_gaps", "Holes in the depth updates"), lambda: statistics.gaps),
+            "book_snapshots": (counter("book_snapshots", "Depth snapshots taken"), lambda: statistics.snapshots),
+            "book_compared": (
+                counter("book_compared", "Books compared with the ticker of the same update"),
+                lambda: client.compared,
+            ),
+            "book_equal": (counter("book_equal", "Comparisons that were equal"), lambda: client.equal),
+            "feed_connections": (
+                counter("feed_connections", "Connections made to the venue's streams"),
+                lambda: statistics.connections,
+            ),
+            "feed_stale": (
+                counter("feed_stale", "Connections given up because nothing came"),
+                lambda: statistics.stale,
+            ),
         }
-        metrics: Any = self._context.metrics
-        return {name: (metrics.counter(name, text), value) for name, (text, value) in sources.items()}

@@ -31,7 +31,7 @@ class Writer:
         self._wake_up = asyncio.Event()
         metrics = context.metrics
         self._backlog = metrics.gauge("recorder_backlog", "Records that wait for the database", "records")
-        self._last_write = metrics.gauge("recorder_last_write_ns", "When the last chunk was stored, ns UTC")
+        self._last_write = metrics.gauge("recorder_last_write", "When the last chunk was stored", "timestamp_seconds")
         self._written = metrics.counter("recorder_written_records", "Records stored, or found stored already")
         self._received_trades = metrics.counter("recorder_received_trades", "Trades taken from the bus")
         self._received_quotes = metrics.counter("recorder_received_quotes", "Quotes taken from the bus")
@@ -106,4 +106,4 @@ class Writer:
         self._book.inc(counts.book)
         self._duplicates.inc(counts.duplicate_trades + counts.duplicate_quotes + counts.duplicate_book)
         self._written.inc(len(chunk))
-        self._last_write.set(time.time_ns())
+        self._last_write.set(time.time())

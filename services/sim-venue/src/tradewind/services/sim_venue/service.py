@@ -44,10 +44,10 @@ class _Progress:
         self._venue = venue
         self._shown = {"frames": 0, "malformed": 0, "slow_clients_cut": 0, "flow_events": 0}
         self._counters = {
-            "frames": metrics.counter("input_frames", "good lines of the capture that were played"),
-            "malformed": metrics.counter("input_malformed", "lines of the capture that cannot be read"),
-            "slow_clients_cut": metrics.counter("slow_clients_cut", "stream connections cut because they did not read"),
-            "flow_events": metrics.counter("flow_events", "orders and cancels of the made flow"),
+            "frames": metrics.counter("input_frames", "Messages received from the venue, or played by it"),
+            "malformed": metrics.counter("input_malformed", "Messages that could not be read"),
+            "slow_clients_cut": metrics.counter("slow_clients_cut", "Stream connections cut because they did not read"),
+            "flow_events": metrics.counter("flow_events", "Orders and cancels of the made flow"),
         }
         self._metrics = metrics
         self._lies: dict[str, int] = {}
@@ -62,7 +62,7 @@ class _Progress:
                 self._shown[name] = status[name]
         for lie, told in status["lies_told"].items():
             if (more := told - self._lies.get(lie, 0)) > 0:
-                self._metrics.counter("lies_told", "lies that the fault script made the venue tell", lie=lie).inc(more)
+                self._metrics.counter("lies_told", "Lies that the fault script made the venue tell", lie=lie).inc(more)
                 self._lies[lie] = told
         self._ended.set(1 if status["ended"] else 0)
 
