@@ -229,7 +229,12 @@ export interface paths {
         delete: operations["delete_orders_client_order_id"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Replace
+         * @description Change price or size of an order by hand that rests: it is cancelled, and when the venue has confirmed that,
+         *     another order with a name of its own is sent for what is left. Until then no order may be at work.
+         */
+        patch: operations["patch_orders_client_order_id"];
         trace?: never;
     };
     "/api/v1/orders/by-correlation/{correlation_id}": {
@@ -2894,6 +2899,27 @@ export interface components {
             start_url: string;
         };
         /**
+         * OrderChange
+         * @description What an order at rest shall be instead. ``size`` is with what is filled already.
+         */
+        OrderChange: {
+            /**
+             * Price
+             * @example 61837.63
+             */
+            price?: string | null;
+            /**
+             * Size
+             * @example 0.01000000
+             */
+            size?: string | null;
+            /**
+             * Why
+             * @example the market has moved
+             */
+            why?: string | null;
+        };
+        /**
          * OrderEventView
          * @description One step of an order's story, with the fields that its type has.
          */
@@ -4874,6 +4900,113 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Taken"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description From a page of another origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Neither JSON nor the header X-Tradewind-Request */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request's form is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; wait as long as Retry-After says */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database is away; live data goes on */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The bus did not take it in time; whether it will is not known */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_orders_client_order_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                client_order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OrderChange"];
+            };
+        };
         responses: {
             /** @description Successful Response */
             202: {

@@ -16,6 +16,7 @@ from tradewind.services.api.composing import Composer
 from tradewind.services.api.login_desk import LoginDesk
 from tradewind.services.api.order_entry import ManualIds
 from tradewind.services.api.queries import StoreQueries
+from tradewind.services.api.replacing import Replacer
 from tradewind.services.api.settings import ApiSettings
 from tradewind.services.api.state import ViewState
 from tradewind.services.api.streaming import StreamHub
@@ -42,6 +43,7 @@ class Access:
     trail: AuditTrail
     throttle: Throttle
     system: SystemBoard
+    replacer: Replacer
     event_ids: EventIds = dataclasses.field(default_factory=EventIds)
     manual_ids: ManualIds = dataclasses.field(default_factory=ManualIds)
 
@@ -51,7 +53,9 @@ class Access:
 
     def log_command(self, message: Message, client: str) -> None:
         """One line for every command that a hand has given."""
-        self.context.log.info("command", type=type(message).__name__, event_id=message.event_id, client=client)
+        kind = type(message).__name__
+        ids = {"event_id": message.event_id, "correlation_id": message.correlation_id}
+        self.context.log.info("command", type=kind, client=client, **ids)
 
 
 def _access(connection: HTTPConnection) -> Access:

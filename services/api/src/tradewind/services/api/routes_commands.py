@@ -3,16 +3,19 @@
 import time
 from typing import Final
 
+import msgspec
 from fastapi import APIRouter, HTTPException, Request
 
 from tradewind.model.enums import TradingState
 from tradewind.model.identifiers import ClientOrderId, InstrumentId
+from tradewind.model.orders import Order
 from tradewind.services.api.access import Access, Accessed
 from tradewind.services.api.authorization import NOT_ALLOWED, CancelRight, RiskRight, TradeRight, audit
 from tradewind.services.api.order_entry import NewOrder, NewTradingState, submit_order
 from tradewind.services.api.order_ledger import is_unfinished
 from tradewind.services.api.previewing import PreviewView, preview
 from tradewind.services.api.publishing import NOT_TAKEN, publish
+from tradewind.services.api.replacing import OrderChange, Replacement, changed, revised_id
 from tradewind.services.api.routes_kill import refuse_while_engaged
 from tradewind.services.api.routes_market import market_of
 from tradewind.services.api.routes_orders import STORE_AWAY, OrderIdPath, find_order
@@ -57,8 +60,51 @@ async def cancel(access: Accessed, who: CancelRight, request: Request, client_or
     order = await find_order(access, client_order_id)
     if not is_unfinished(order):
         raise HTTPException(409, f"order {client_order_id} is {order.status.value} already")
+    command = _cancel_of(access, order)
+    await audit(access, who, action="order.cancel", subject=order.client_order_id, before=order.status, urgent=True)
+    await publish(access, request, ORDERS_COMMANDS, order.account_id, command)
+    return Taken(
+        event_id=command.event_id, correlation_id=command.correlation_id, client_order_id=order.client_order_id
+    )
+
+
+@router.patch(
+    "/orders/{client_order_id}",
+    status_code=202,
+    responses={404: {"model": Problem}, 409: {"model": Problem}, **NOT_TAKEN, **STORE_AWAY},
+)
+async def replace(
+    access: Accessed, who: TradeRight, request: Request, client_order_id: OrderIdPath, change: OrderChange
+) -> Taken:
+    """Change price or size of an order by hand that rests: it is cancelled, and when the venue has confirmed that,
+    another order with a name of its own is sent for what is left. Until then no order may be at work."""
+    order = await find_order(access, client_order_id)
+    market = market_of(access, order.instrument_id)
+    wanted = changed(order, change, market.instrument)
+    second = revised_id(order.client_order_id)
+    if second in access.state.ledger.orders or await access.queries.orders_by_id([second]):
+        raise HTTPException(409, f"order {client_order_id} was replaced by {second} already; change that one")
+    command = submit_order(wanted, market.instrument, order.account_id, second, access.event_ids())
+    command = msgspec.structs.replace(command, correlation_id=order.correlation_id or command.correlation_id)
+    access.replacer.check_free(order.client_order_id)
+    until_s = time.monotonic() + access.settings.replace_timeout_s
+    access.replacer.begin(Replacement(order.client_order_id, command, market.instrument, who, until_s))
+    try:
+        await audit(
+            access, who, action="order.replace", subject=order.client_order_id,
+            before=f"{market.instrument.format_size(order.size)} at {market.instrument.format_price(order.price or 0)}",
+            after=f"{second}: {wanted.size} at {wanted.price}", why=change.why or "",
+        )  # fmt: skip
+        await publish(access, request, ORDERS_COMMANDS, order.account_id, _cancel_of(access, order))
+    except HTTPException:
+        access.replacer.forget(order.client_order_id)
+        raise
+    return Taken(event_id=command.event_id, correlation_id=command.correlation_id, client_order_id=second)
+
+
+def _cancel_of(access: Access, order: Order) -> CancelOrder:
     event_id, now_ns = access.event_ids(), time.time_ns()
-    command = CancelOrder(
+    return CancelOrder(
         event_id=event_id,
         correlation_id=order.correlation_id or event_id,
         causation_id="",
@@ -68,9 +114,6 @@ async def cancel(access: Accessed, who: CancelRight, request: Request, client_or
         account_id=order.account_id,
         client_order_id=order.client_order_id,
     )
-    await audit(access, who, action="order.cancel", subject=order.client_order_id, before=order.status, urgent=True)
-    await publish(access, request, ORDERS_COMMANDS, order.account_id, command)
-    return Taken(event_id=event_id, correlation_id=command.correlation_id, client_order_id=order.client_order_id)
 
 
 @router.post("/trading-state", status_code=202, responses={409: {"model": Problem}, **NOT_TAKEN})

@@ -24,6 +24,7 @@ from tradewind.services.api.kill_board import KillBoard
 from tradewind.services.api.login_desk import LoginDesk
 from tradewind.services.api.neighbours import Neighbours
 from tradewind.services.api.queries import StoreQueries
+from tradewind.services.api.replacing import Replacer
 from tradewind.services.api.server import PageServer, bind
 from tradewind.services.api.settings import ApiSettings, allowed_hosts, check_binding
 from tradewind.services.api.state import ViewState
@@ -33,6 +34,7 @@ from tradewind.services.api.throttling import Throttle
 from tradewind.services.api.tls import tls_files
 from tradewind.store.audit import AuditRepository
 from tradewind.store.redis_link import RedisLink
+from tradewind.wire.topics import ORDERS_COMMANDS
 
 DISTRIBUTION = "tradewind-service-api"
 
@@ -69,6 +71,7 @@ class ApiService:
         self._hub = StreamHub(self._state, composer, settings, self._abort)
         self._link = _redis_link(context)
         self.trail = AuditTrail(AuditRepository(context.database), settings.query_timeout_s, context.log)
+        self._replacer = Replacer(self._state.ledger, context.bus_for(ORDERS_COMMANDS), self.trail, context.log)
         self.attempts = Attempts(self._link)
         self.desk = LoginDesk(context.database, settings, self.attempts, self.trail, context.log)
         access = Access(
@@ -85,6 +88,7 @@ class ApiService:
             self.trail,
             Throttle(settings.requests_per_s_of_one),
             self._system,
+            self._replacer,
         )
         self.application = build_application(access, program_version)
         guarded = Guard(
@@ -129,6 +133,7 @@ class ApiService:
             tasks.create_task(self._alerts.run(self._context))
             tasks.create_task(self._kills.run(self._context))
             tasks.create_task(self._system.run())
+            tasks.create_task(self._replacer.run())
             tasks.create_task(self._hub.run())
             tasks.create_task(StreamCounts(self._hub.counters, self._context.metrics).run())
             tasks.create_task(self._neighbours.run())
