@@ -47,7 +47,7 @@ test-brokers: .venv/.dev ## Tests on Kafka, RabbitMQ, redis-server and Timescale
 .PHONY: test-ui
 test-ui: .venv/.dev .venv/.page ## Tests of the page in Chromium on the running demo; screenshots in build/ui-screenshots
 	@cd services/ui/web && npm run --silent check && npm test --silent
-	@$(BIN)/pytest -m ui $(ARGS)
+	@$(BIN)/pytest services/ui/tests -m ui $(ARGS)
 
 .PHONY: check
 check: .venv/.dev ## Formatting, lint, strict types, import layers

@@ -4094,6 +4094,15 @@ export interface operations {
                     "application/json": components["schemas"]["HealthView"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -4148,6 +4157,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SystemView"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -4206,6 +4224,15 @@ export interface operations {
                     "application/json": components["schemas"]["StatisticsView"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -4262,6 +4289,15 @@ export interface operations {
                     "application/json": components["schemas"]["InstrumentView"][];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -4316,6 +4352,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PriceView"][];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -4376,6 +4421,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BookView"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -4450,6 +4504,15 @@ export interface operations {
                     "application/json": components["schemas"]["BarPage"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -4517,6 +4580,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TradeView"][];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -4597,6 +4669,15 @@ export interface operations {
                     "application/json": components["schemas"]["OrderPage"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -4664,6 +4745,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Taken"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -4767,6 +4857,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -4832,6 +4931,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OrderStoryView"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -4908,6 +5016,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Taken"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -5017,6 +5134,15 @@ export interface operations {
                     "application/json": components["schemas"]["Taken"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -5120,6 +5246,15 @@ export interface operations {
                     "application/json": components["schemas"]["OrderPage"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -5197,6 +5332,15 @@ export interface operations {
                     "application/json": components["schemas"]["FillPage"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -5270,6 +5414,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -5333,6 +5486,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -5388,6 +5550,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
             };
             /** @description Not logged in */
             401: {
@@ -5454,6 +5625,15 @@ export interface operations {
                     "application/json": components["schemas"]["PositionView"][];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -5510,6 +5690,15 @@ export interface operations {
                     "application/json": components["schemas"]["BalanceView"][];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -5564,6 +5753,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EquityView"][];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -5623,6 +5821,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EquityPointView"][];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -5690,6 +5897,15 @@ export interface operations {
                     "application/json": components["schemas"]["TradingStateView"][];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -5748,6 +5964,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PreviewView"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -5817,6 +6042,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Taken"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -5902,6 +6136,15 @@ export interface operations {
                     "application/json": components["schemas"]["KillSwitchView"][];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -5969,6 +6212,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Taken"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -6047,6 +6299,15 @@ export interface operations {
                     "application/json": components["schemas"]["KillStepView"][];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -6114,6 +6375,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Taken"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -6212,6 +6482,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Taken"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -6321,6 +6600,15 @@ export interface operations {
                     "application/json": components["schemas"]["Taken"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -6422,6 +6710,15 @@ export interface operations {
                     "application/json": components["schemas"]["ReconciliationView"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -6487,6 +6784,15 @@ export interface operations {
                     "application/json": components["schemas"]["AuthStateView"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The request's form is wrong */
             422: {
                 headers: {
@@ -6518,6 +6824,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MeView"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Nobody comes in this way */
@@ -6576,6 +6891,15 @@ export interface operations {
                     "application/json": components["schemas"]["MeView"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Nobody comes in this way */
             401: {
                 headers: {
@@ -6630,6 +6954,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The request's form is wrong */
             422: {
                 headers: {
@@ -6660,6 +6993,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
             };
             /** @description Nobody comes in this way */
             401: {
@@ -6730,6 +7072,15 @@ export interface operations {
                     "application/json": components["schemas"]["MeView"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Nobody comes in this way */
             401: {
                 headers: {
@@ -6793,6 +7144,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -6840,6 +7200,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
             };
             /** @description Unauthorized */
             401: {
@@ -6889,6 +7258,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UserList"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -6958,6 +7336,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LinkView"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -7038,6 +7425,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UserView"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -7123,6 +7519,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LinkView"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -7212,6 +7617,15 @@ export interface operations {
                     "application/json": components["schemas"]["TokenList"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -7279,6 +7693,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MadeTokenView"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -7354,6 +7777,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
             };
             /** @description Not logged in */
             401: {
@@ -7437,6 +7869,15 @@ export interface operations {
                     "application/json": components["schemas"]["AuditPage"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -7502,6 +7943,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ResultPage"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -7572,6 +8022,15 @@ export interface operations {
                     "application/json": components["schemas"]["DrawdownPage"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -7635,6 +8094,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BooksPage"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -7702,6 +8170,15 @@ export interface operations {
                     "application/json": components["schemas"]["LimitPage"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -7756,6 +8233,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StrategyPage"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -7814,6 +8300,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StrategyDetail"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -7886,6 +8381,15 @@ export interface operations {
                     "application/json": components["schemas"]["LogPage"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -7954,6 +8458,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ChangePage"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -8034,6 +8547,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StrategyTaken"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -8143,6 +8665,15 @@ export interface operations {
                     "application/json": components["schemas"]["StrategyTaken"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -8248,6 +8779,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StrategyTaken"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -8357,6 +8897,15 @@ export interface operations {
                     "application/json": components["schemas"]["StrategyTaken"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -8462,6 +9011,15 @@ export interface operations {
                     "application/json": components["schemas"]["AlertPage"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -8531,6 +9089,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AlertView"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */
@@ -8634,6 +9201,15 @@ export interface operations {
                     "application/json": components["schemas"]["Channels"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -8701,6 +9277,15 @@ export interface operations {
                     "application/json": components["schemas"]["Notifications"];
                 };
             };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not logged in */
             401: {
                 headers: {
@@ -8764,6 +9349,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Notifications"];
+                };
+            };
+            /** @description The body is no JSON, or the Host header does not name this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not logged in */

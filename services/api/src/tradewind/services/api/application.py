@@ -42,7 +42,10 @@ ABOUT: Final = (
 )
 LOG_IN_AGAIN: Final = (4401, "the login is over; log in again")
 NEVER_ALLOWED: Final = (4403, "the role may not see this")
-_REFUSED: Final[Responses] = {422: {"model": Problem, "description": "The request's form is wrong"}}
+_REFUSED: Final[Responses] = {
+    400: {"model": Problem, "description": "The body is no JSON, or the Host header does not name this server"},
+    422: {"model": Problem, "description": "The request's form is wrong"},
+}
 
 
 class DocumentedApi(FastAPI):
