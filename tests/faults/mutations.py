@@ -25,6 +25,7 @@ from tradewind.model.orders import Order
 from tradewind.services.execution.order_path import OrderPath
 from tradewind.services.execution.outbox import Outbox
 from tradewind.services.execution.session import Session
+from tradewind.services.execution.tracing_orders import PlanTimes
 from tradewind.store.order_store import OrderStore
 from tradewind.venue.adapter import NewOrder, OrderNotFound, OutcomeUnknown, VenueError
 from tradewind.venue.reports import FillReport
@@ -46,15 +47,15 @@ def send_before_commit(patch: pytest.MonkeyPatch) -> None:
     """The order goes to the venue first and into the store then."""
     commit_and_send = OrderPath._apply
 
-    async def send_and_commit(self: OrderPath, plan: Plan, batch: Any, taken_ns: int) -> None:
+    async def send_and_commit(self: OrderPath, plan: Plan, batch: Any, times: PlanTimes) -> None:
         prepared: list[Any] = []
         self._prepare(plan.submits, prepared)
         for order, request in prepared:
             self.sending.add(order.client_order_id)
-            self._tasks.create_task(self._send(order, request, taken_ns))
+            self._tasks.create_task(self._send(order, request, times.taken_ns))
         plan.submits = []
         await asyncio.sleep(0)
-        await commit_and_send(self, plan, batch, taken_ns)
+        await commit_and_send(self, plan, batch, times)
 
     patch.setattr(OrderPath, "_apply", send_and_commit)
 

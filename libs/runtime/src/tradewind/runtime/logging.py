@@ -1,6 +1,7 @@
 """Structured logs on standard error: one line per event, as JSON or for the eye.
 
-Fields of every line: ``ts`` (ISO 8601, UTC), ``level``, ``service``, ``event``. Values under a key that names a secret
+Fields of every line: ``ts`` (ISO 8601, UTC), ``level``, ``service``, ``event``; what is about one order has its
+``correlation_id``, and with traces on its ``trace_id``. Values under a key that names a secret
 are replaced. Lines of third-party libraries (standard logging) come out in the same form.
 """
 
@@ -15,6 +16,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from tradewind.runtime.settings import names_secret
+from tradewind.runtime.tracing import add_trace_id
 
 LEVELS: Final[Mapping[str, int]] = {
     "debug": logging.DEBUG,
@@ -37,6 +39,7 @@ def configure_logging(level: str = "info", log_format: str = "console") -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+            add_trace_id,
             redact_secrets,
             *_renderers(log_format),
         ],

@@ -13,7 +13,7 @@ from tradewind.runtime.broker_urls import BrokerUrl, plane_urls
 from tradewind.runtime.logging import get_logger
 from tradewind.runtime.presence import telling_presence
 from tradewind.runtime.refusals import StartRefused
-from tradewind.runtime.settings import PlatformSettings
+from tradewind.runtime.settings import PREFIX, PlatformSettings
 from tradewind.runtime.stores_starting import open_stores
 from tradewind.runtime.supervising import SharedResources
 from tradewind.runtime.waiting import until_there
@@ -28,11 +28,25 @@ async def open_shared(platform: PlatformSettings) -> AsyncIterator[SharedResourc
     """
     _check_brokers(platform)
     async with (
+        _traces(platform),
         open_stores(platform) as stores,
         _open_buses(platform) as (market_bus, order_bus),
         telling_presence(stores.redis_url),
     ):
         yield SharedResources(platform, market_bus, order_bus, stores.database, stores.last_values)
+
+
+def _traces(platform: PlatformSettings) -> contextlib.AbstractAsyncContextManager[None]:
+    """Export traces, if they are wanted: only then is the library for it loaded."""
+    url = platform.tracing_otlp_url
+    if not url:
+        return contextlib.nullcontext()
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise StartRefused(f"{PREFIX}TRACING_OTLP_URL: it takes an address such as http://collector:4318/v1/traces")
+    from tradewind.runtime.trace_exporting import exporting_traces
+
+    return exporting_traces(url, platform.tracing_ratio)
 
 
 def _check_brokers(platform: PlatformSettings) -> None:

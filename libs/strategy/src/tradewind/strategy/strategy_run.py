@@ -17,6 +17,7 @@ from tradewind.bus.interface import BusClosed, Delivery, Start, Subscription
 from tradewind.model.identifiers import AccountId, StrategyId, Venue
 from tradewind.runtime.lockstep import lockstep_strategies
 from tradewind.runtime.service import ServiceContext
+from tradewind.runtime.tracing import tracer
 from tradewind.store.database import DatabaseUnavailable
 from tradewind.store.strategy_runs import StrategyRunRepository
 from tradewind.strategy.checkpointing import Checkpointer
@@ -28,6 +29,7 @@ from tradewind.strategy.starting import subscribed_and_examined
 from tradewind.strategy.stepping import Stepper
 from tradewind.strategy.strategy import Strategy
 from tradewind.strategy.throttle import SubmitThrottle
+from tradewind.strategy.tracing_commands import CommandTraces
 from tradewind.wire.commands import OrderCommand, ReplayStepAnswered
 from tradewind.wire.events import InstrumentDefined, OrderEvent, ReplayStepEnded
 from tradewind.wire.market_batches import MarketBatch
@@ -132,6 +134,7 @@ class _Run:
         self._stepper: Stepper | None = None
         self._checkpoints: Checkpointer | None = None
         self._is_held = self._has_begun = False
+        self._traces = CommandTraces(context.name)
         metrics = context.metrics
         self._latency = metrics.latency("tick_to_command", "Market data received to command published")
         self._commands = metrics.counter("strategy_commands", "Commands published by the strategy")
@@ -235,6 +238,8 @@ class _Run:
                 if stepper is not None and isinstance(payload, ReplayStepEnded):
                     await stepper.ended(payload)
                 elif isinstance(payload, MarketBatch):
+                    if tracer.is_on:
+                        self._traces.begin()
                     try:
                         for _ in engine.walk(payload.records):
                             await self._flush()
@@ -301,6 +306,8 @@ class _Run:
     async def _take_order_event(self, delivery: Delivery) -> None:
         event = delivery.payload
         if isinstance(event, OrderEvent):
+            if tracer.is_on:
+                self._traces.begin(event)
             try:
                 self._engine.order_event(event)
             except StrategyFailed as error:
@@ -341,6 +348,8 @@ class _Run:
                     raise
                 if tick_ns:
                     self._latency.record(time.time_ns() - tick_ns)
+                if tracer.is_on:
+                    self._traces.published(command)
                 self._commands.inc()
         finally:
             self._flushing = False

@@ -19,7 +19,9 @@ from tradewind.execution.engine import ExecutionEngine, batch_of
 from tradewind.execution.plans import Cancel, Plan
 from tradewind.model.identifiers import ClientOrderId, InstrumentId, VenueOrderId
 from tradewind.runtime.service import ServiceContext
+from tradewind.runtime.tracing import tracer
 from tradewind.services.execution.outbox import Outbox
+from tradewind.services.execution.tracing_orders import PlanTimes, stories_of, trace_plan, trace_send
 from tradewind.store.leases import Lease
 from tradewind.store.order_store import LeaseLost, OrderBatch, OrderStore, StoreConflict
 from tradewind.venue.adapter import (
@@ -34,6 +36,7 @@ from tradewind.venue.adapter import (
 )
 from tradewind.venue.reports import OrderStatusReport, Report
 from tradewind.wire.commands import BeginStrategyRun, OperatorCommand, OrderCommand
+from tradewind.wire.messages import Message
 
 # A venue answers so when it has an order of this client id: then something may rest there, and only a query tells.
 _DUPLICATE_WORDS: Final = "duplicate"
@@ -94,7 +97,7 @@ class OrderPath:
     async def take_commands(self, commands: Sequence[OrderCommand | BeginStrategyRun]) -> None:
         """Plan, commit and send what a batch of commands asks for."""
         self._commands.inc(len(commands))
-        await self.take(lambda now_ns: self.engine.plan_commands(commands, now_ns))
+        await self.take(lambda now_ns: self.engine.plan_commands(commands, now_ns), commands)
 
     async def take_reports(self, reports: Sequence[Report]) -> None:
         """Make the venue's word durable and tell it on.
@@ -127,7 +130,7 @@ class OrderPath:
     async def take_operators(self, commands: Sequence[OperatorCommand]) -> None:
         """Make operators' words durable, with their audit lines."""
         self.engine.load_ended(await self.store.orders_by_id([command.client_order_id for command in commands]))
-        await self.take(lambda now_ns: self.engine.plan_operators(commands, now_ns))
+        await self.take(lambda now_ns: self.engine.plan_operators(commands, now_ns), commands)
 
     async def _load_forgotten(self, reports: Sequence[Report]) -> None:
         """Before an order is called a stranger's, the store is asked for it: memory knows few of the ended."""
@@ -142,8 +145,8 @@ class OrderPath:
             if known is not None:
                 self.engine.load_ended([known])
 
-    async def take(self, make_plan: Callable[[int], Plan]) -> None:
-        """Make a plan (it is given the time in ns), commit it, and do what it says.
+    async def take(self, make_plan: Callable[[int], Plan], causes: Sequence[Message] = ()) -> None:
+        """Make a plan (it is given the time in ns), commit it, and do what it says. ``causes`` are its commands.
 
         Raises:
             LeaseLost, StoreConflict, DatabaseUnavailable: memory is ahead of the store; throw it away.
@@ -152,16 +155,19 @@ class OrderPath:
             now_ns = time.time_ns()
             plan = make_plan(now_ns)
             batch = batch_of(plan)
+            times = PlanTimes(now_ns, time.time_ns())
             # From here on, not from the commit: a slow one must not make the resolver ask for what is still to be sent.
             self.sending.update(order.client_order_id for order in plan.submits)
             await self._its_turn(self._committing)
-        await self._apply(plan, batch, now_ns)
+        await self._apply(plan, batch, times)
+        if tracer.is_on:
+            trace_plan(plan, times, stories_of(causes))
 
-    async def _apply(self, plan: Plan, batch: OrderBatch, taken_ns: int) -> None:
+    async def _apply(self, plan: Plan, batch: OrderBatch, times: PlanTimes) -> None:
         try:
             self._check_unbroken()
             with self._broken_by_errors():
-                position = None if plan.is_empty else await self._commit(plan, batch, taken_ns)
+                position = None if plan.is_empty else await self._commit(plan, batch, times)
             await self._its_turn(self._publishing)
         finally:
             self._committing.release()
@@ -174,15 +180,16 @@ class OrderPath:
         finally:
             self._publishing.release()
 
-    async def _commit(self, plan: Plan, batch: OrderBatch, taken_ns: int) -> int | None:
+    async def _commit(self, plan: Plan, batch: OrderBatch, times: PlanTimes) -> int | None:
         """Commit, and let go what it allows: sends, cancels, alarms. Returns the journal's position."""
         prepared: list[tuple[NewOrder, PreparedOrder | VenueError]] = []
         if plan.submits:
             # Runs while the database works on the commit: building and signing cost the order nothing.
             asyncio.get_running_loop().call_soon(self._prepare, plan.submits, prepared)
-        begun_ns = time.time_ns()
+        taken_ns, times.begun_ns = times.taken_ns, time.time_ns()
         position = await self.store.commit(batch, lease=self._lease.name, epoch=self._lease.epoch, now_ns=taken_ns)
-        self._commit_time.record(time.time_ns() - begun_ns)
+        times.durable_ns = time.time_ns()
+        self._commit_time.record(times.durable_ns - times.begun_ns)
         for order, request in prepared:
             self._tasks.create_task(self._send(order, request, taken_ns))
         for cancel in plan.cancels:
@@ -222,7 +229,7 @@ class OrderPath:
         try:
             if isinstance(request, VenueError):
                 raise request
-            reports = await request.send(lambda: self._first_byte(taken_ns))
+            reports = await self._answered(client_order_id, request, taken_ns)
         except VenueRejected as error:
             if _DUPLICATE_WORDS in error.reason.lower():
                 await self.take_unknown(client_order_id, str(error))
@@ -241,10 +248,28 @@ class OrderPath:
         if cancel is not None and client_order_id in self.engine.orders:
             await self.cancel(cancel)
 
+    async def _answered(
+        self, client_order_id: ClientOrderId, request: PreparedOrder, taken_ns: int
+    ) -> Sequence[Report]:
+        begun_ns = time.time_ns()
+        try:
+            return await request.send(lambda: self._first_byte(taken_ns))
+        finally:
+            if tracer.is_on and (order := self.engine.find(client_order_id)) is not None:
+                trace_send(order, begun_ns, time.time_ns())
+
     async def take_unknown(self, client_order_id: ClientOrderId, reason: str) -> None:
         """What became of the last thing that was sent for an order cannot be told."""
-        self._log.warning("order outcome unknown", client_order_id=client_order_id, reason=reason)
+        self._log.warning("order outcome unknown", reason=reason, **self._ids(client_order_id))
         await self.take(lambda now_ns: self.engine.plan_unknown(client_order_id, reason, now_ns))
+
+    def _ids(self, client_order_id: ClientOrderId) -> dict[str, str]:
+        """What a line of the log about an order carries."""
+        order = self.engine.find(client_order_id)
+        return {
+            "client_order_id": client_order_id,
+            "correlation_id": order.correlation_id if order is not None else client_order_id,
+        }
 
     def _first_byte(self, taken_ns: int) -> None:
         self._check_margin()
@@ -288,7 +313,7 @@ class OrderPath:
         except OutcomeUnknown as error:
             await self.take_unknown(cancel.client_order_id, f"cancel: {error}")
         except VenueError as error:
-            self._log.warning("cancel not sent", client_order_id=cancel.client_order_id, reason=str(error))
+            self._log.warning("cancel not sent", reason=str(error), **self._ids(cancel.client_order_id))
         else:
             await self.take_reports(reports)
         finally:

@@ -33,6 +33,7 @@ from tradewind.model.positions import Position
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.execution.order_path import OrderPath
 from tradewind.services.execution.reconciling import Reconciler
+from tradewind.services.execution.tracing_orders import trace_own
 from tradewind.store.kill_switches import KillSwitchRepository
 from tradewind.venue.adapter import OrderNotFound, RateLimited, VenueError
 from tradewind.venue.reports import MassStatus, OrderStatusReport
@@ -311,7 +312,8 @@ class FlatProver:
     async def _close(self, orders: Sequence[SubmitOrder], progress: _Progress) -> None:
         progress.tried_at = time.monotonic()
         self._orders.inc(len(orders))
-        await self._path.take(lambda now_ns: self._engine.plan_flattening(orders, now_ns))
+        trace_own(orders)
+        await self._path.take(lambda now_ns: self._engine.plan_flattening(orders, now_ns), orders)
 
     # -- proving -----------------------------------------------------------------------------------------------------
 

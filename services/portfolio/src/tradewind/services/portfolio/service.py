@@ -7,6 +7,7 @@ and written, within FLUSH_BUDGET_S.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 from tradewind.bus.interface import BusClosed, Delivery, Start, Subscription
 from tradewind.model.identifiers import AccountId, Venue
 from tradewind.runtime.service import Service, ServiceContext, ServiceKind
+from tradewind.runtime.tracing import Step, tracer
 from tradewind.services.portfolio.books import Books
 from tradewind.services.portfolio.equity_telling import EquityTeller
 from tradewind.services.portfolio.marks import newest_touches
@@ -70,9 +72,25 @@ def _order_taker(books: Books) -> Taker:
 def _account_taker(books: Books) -> Taker:
     def take(delivery: Delivery) -> None:
         if isinstance(event := delivery.payload, PositionChanged):
+            begun_ns = time.time_ns() if tracer.is_on else 0
             books.change_position(event)
+            if tracer.is_on:
+                _trace(event, begun_ns)
 
     return take
+
+
+def _trace(event: PositionChanged, begun_ns: int) -> None:
+    tracer.span(
+        SERVICE.name,
+        Step.BOOKING,
+        story=event.correlation_id,
+        identity=event.event_id,
+        parent=event.causation_id,
+        begun_ns=begun_ns,
+        ended_ns=time.time_ns(),
+        attributes={"tradewind.strategy": event.strategy_id, "tradewind.instrument": event.instrument_id},
+    )
 
 
 def _reference_taker(books: Books) -> Taker:
