@@ -96,14 +96,14 @@ def until(condition: Callable[[], bool], timeout_s: float = 120.0) -> None:
 
 
 @contextmanager
-def running(path: Path, capture: Path, broker: str, *arguments: str) -> Iterator[Demo]:
+def running(path: Path, capture: Path, broker: str, *arguments: str, **variables: str) -> Iterator[Demo]:
     """A replay at a pace that leaves time to do something to it."""
     venue_port, health_port, report = free_port(), free_port(), path / "report.json"
     ports = {"TRADEWIND_SIM_VENUE_PORT": str(venue_port), "TRADEWIND_HEALTH_PORT": str(health_port)}
     options = ("--processes", "--headless", "--replay", str(capture), "--report", str(report))
     process = subprocess.Popen(
         [*COMMAND, "demo", *options, "--data-dir", str(path / "data"), *arguments],
-        env=environment(path, **ports, TRADEWIND_BUS_URL=broker),
+        env=environment(path, **ports, TRADEWIND_BUS_URL=broker, **variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
