@@ -39,6 +39,8 @@ def main() -> None:
         *_order_rows(),
         *_kernel_rows(),
         *_itch_rows(),
+        *_stream_rows(),
+        *_page_rows(),
     ]
     if capture is None:
         print("No capture: the decoder and replay parts are left out. Name one with --capture FILE.")
@@ -174,6 +176,32 @@ def _itch_rows() -> Iterator[tuple[str, str, str]]:
     paced = figures["burst_paced"]
     lost = f"{paced['dropped']:,} lost, {paced['wake_ups']:,} wake-ups, ring of 1 M"
     yield "Ring, 5 million records into asyncio", f"{paced['records_per_s']:,.0f} records/s", lost
+
+
+def _stream_rows() -> Iterator[tuple[str, str, str]]:
+    print("stream of the api ...", flush=True)
+    *rows, bare = _load("services/api/benches/bench_stream_clients.py").run()
+    alone = rows[0]["cpu"]
+    for row in rows[1:]:
+        late = f"a print is late by p50 {row['p50_ms']:.0f} ms, p95 {row['p95_ms']:.0f} ms"
+        cost = f"{row['cpu'] - alone:.3f} of a core above the load's own {alone:.2f}"
+        yield f"Stream, {row['clients']} pages, 5,000 records/s", f"{cost}, {row['rss_mb']:.0f} MB", late
+    share = (rows[-1]["cpu"] - alone) / bare["bare_cpu"]
+    yield "Stream, the largest of these", f"{share:.2f}x the CPU of the same bytes by websockets alone", ""
+
+
+def _page_rows() -> Iterator[tuple[str, str, str]]:
+    print("page in Chromium ...", flush=True)
+    bench = _load("services/ui/benches/bench_page.py")
+    if bench.CHROMIUM is None or not (bench.ASSETS / "index.html").is_file():
+        print("There is no Chromium, or no built page (make ui): the page is left out.")
+        return
+    figures = bench.run()
+    slowest = f"slowest 5 %: {figures['slowest_5_percent_frames_per_s']:.0f} frames/s"
+    yield "Page under 5,000 records/s and 200 orders/s", f"{figures['frames_per_s']:.0f} frames/s", slowest
+    late = f"p50 {figures['delay_p50_ms']:.0f} ms, p95 {figures['delay_p95_ms']:.0f} ms"
+    yield "Page, from a print to its frame", late, f"first paint {figures['first_paint_ms']:.0f} ms"
+    yield "Page, all its scripts", f"{figures['scripts_kb_gzipped']:.0f} kB gzipped", ""
 
 
 def _decoder_rows(capture: Path) -> Iterator[tuple[str, str, str]]:
