@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -24,6 +24,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("ui")
             item.add_marker(pytest.mark.timeout(WAIT_S))
+
+
+# Playwright's own 5 s are for a machine that does nothing else.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")
