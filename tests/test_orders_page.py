@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tradewind.services.alerts.findings import KINDS
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/protocols/orders.md").read_text(encoding="utf-8")
 GENERAL = {"security", "metrics", "alerts", "tracing"}  # read in peace; the others are opened at night, by an alert
@@ -55,5 +57,5 @@ def test_an_operating_page_is_short_and_begins_with_what_never_to_do_first(path:
 
 def test_every_page_that_an_alert_names_exists() -> None:
     alerts = (ROOT / "docker/prometheus/alerts.yml").read_text(encoding="utf-8")
-    named = set(re.findall(r"docs/operating/([\w-]+)\.md", alerts))
+    named = set(re.findall(r"docs/operating/([\w-]+)\.md", alerts)) | {kind.page[:-3] for kind in KINDS.values()}
     assert named == {path.stem for path in OPERATING}

@@ -119,6 +119,11 @@ class Supervisor:
         self._over = asyncio.Event()
         self._refusal: StartRefused | None = None
         self._driver_error: Exception | None = None
+        # From the start at 0: a rate over minutes needs to have seen it before the first failure.
+        self._restarts = {
+            name: metrics.counter("service_restarts", "Restarts after a failure", {"service": name})
+            for name in services
+        }
         self._running = [
             _Running(service, _context(service, shared, settings[name], board, metrics))
             for name, service in services.items()
@@ -201,7 +206,7 @@ class Supervisor:
             failures = 1 if time.monotonic() - started_s >= self._back_off.healthy_s else failures + 1
             pause_s = self._back_off.pause_s(failures)
             health.set_restarting(_in_words(error))
-            self._metrics.counter("service_restarts", "Restarts after a failure", {"service": name}).inc()
+            self._restarts[name].inc()
             # Where a process ended is in its own log; a traceback of the code that noticed would only look like it.
             why = {"reason": str(error)} if isinstance(error, ProcessEnded) else {"exc_info": error}
             log.error("service failed; it is started again", restart_in_s=pause_s, **why)

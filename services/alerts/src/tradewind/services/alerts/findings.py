@@ -23,7 +23,7 @@ class Kind:
 
     severity: Severity
     outside: str
-    page: str = "alerts.md"
+    page: str
 
 
 _C, _W = Severity.CRITICAL, Severity.WARNING
@@ -35,21 +35,21 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         ),
         "KillSwitchEngaged": Kind(_W, "a kill switch is engaged", "kill-switch.md"),
         "KillSwitchNotFlat": Kind(_C, "a kill switch is not proven flat", "kill-switch.md"),
-        "TradingHalted": Kind(_W, "trading is halted"),
-        "BookOutOfSync": Kind(_C, "market data is away or out of sync"),
-        "ServiceAway": Kind(_C, "a service is away"),
-        "ServiceNotReady": Kind(_W, "a service cannot do its work"),
-        "ServiceRestarting": Kind(_W, "a service is started again and again"),
-        "StrategyFailed": Kind(_C, "a strategy was stopped by its own error"),
+        "TradingHalted": Kind(_W, "trading is halted", "limit-near-bound.md"),
+        "BookOutOfSync": Kind(_C, "market data is away or out of sync", "market-data-away.md"),
+        "ServiceAway": Kind(_C, "a service is away", "service-away.md"),
+        "ServiceNotReady": Kind(_W, "a service cannot do its work", "service-away.md"),
+        "ServiceRestarting": Kind(_W, "a service is started again and again", "service-away.md"),
+        "StrategyFailed": Kind(_C, "a strategy was stopped by its own error", "strategy-failed.md"),
         "LeaseLost": Kind(_W, "a lease changed hands again and again", "lease-lost.md"),
-        "MessagePutAside": Kind(_W, "a message could not be handled and was put aside"),
-        "OrderMessagesWait": Kind(_W, "messages wait for a service that is behind"),
-        "LimitNearBound": Kind(_W, "a risk limit is nearly used up, or reached"),
-        "EventLoopLate": Kind(_W, "a process does not keep up"),
-        "DatabaseAway": Kind(_C, "the database does not answer"),
-        "RedisAway": Kind(_W, "Redis does not answer"),
-        "BrokerAway": Kind(_C, "the message broker does not answer"),
-        "NotificationFailed": Kind(_W, "a notification channel does not take messages"),
+        "MessagePutAside": Kind(_W, "a message could not be handled and was put aside", "messages-wait.md"),
+        "OrderMessagesWait": Kind(_W, "messages wait for a service that is behind", "messages-wait.md"),
+        "LimitNearBound": Kind(_W, "a risk limit is nearly used up, or reached", "limit-near-bound.md"),
+        "EventLoopLate": Kind(_W, "a process does not keep up", "event-loop-late.md"),
+        "DatabaseAway": Kind(_C, "the database does not answer", "stores-away.md"),
+        "RedisAway": Kind(_W, "Redis does not answer", "stores-away.md"),
+        "BrokerAway": Kind(_C, "the message broker does not answer", "stores-away.md"),
+        "NotificationFailed": Kind(_W, "a notification channel does not take messages", "notification-failed.md"),
     }
 )
 """By name. Where Prometheus has an alert of the same meaning (docker/prometheus/alerts.yml), it has the same name."""
