@@ -232,13 +232,13 @@ class Desk:
         await self.execution.start()
         await until(self.execution.ready)
 
-    async def start_api(self) -> str:
+    async def start_api(self, **settings: Any) -> str:
         """The api service; gives its address."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         tokens = " ".join(f"{name}:admin:{token_of(name)}" for name in PEOPLE)
-        self.api = Part(api.SERVICE, ApiSettings(port=port, operator_tokens=tokens), self)
+        self.api = Part(api.SERVICE, ApiSettings(port=port, operator_tokens=tokens, **settings), self)
         await self.api.start()
         await until(self.api.ready)
         return f"http://127.0.0.1:{port}"

@@ -3,7 +3,8 @@
 Two orders, never two at work: the second is sent only after the first is CANCELED and its filled size is known. Its id
 is the first one's with a revision, so that whoever asks twice, here or at another copy of this service, can make but
 one: the order path takes an id once. When the end does not come in time, when it is UNKNOWN, or when this process
-stops, nothing more is sent; the first order is then as it is, and audit and log say so.
+stops, nothing more is sent; the first order is then as it is, and audit and log say so. A venue that tells of a fill
+later than ``settle_s`` after it confirmed the cancel makes the two together larger by that fill.
 """
 
 import asyncio
@@ -50,13 +51,15 @@ class OrderChange(BaseModel):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Replacement:
-    """One change that waits for the first order's end. ``command`` is of the whole size that is wanted."""
+    """One change that waits for the first order's end, until ``until_s`` of the monotonic clock. ``command`` is of the
+    whole size that is wanted, ``reason`` is what the order said before its cancel."""
 
     first: ClientOrderId
     command: SubmitOrder
     instrument: Instrument
     who: Identity
     until_s: float
+    reason: str | None = None
 
 
 def revised_id(client_order_id: ClientOrderId) -> ClientOrderId:
@@ -114,12 +117,17 @@ def changed(order: Order, change: OrderChange, instrument: Instrument) -> NewOrd
 class Replacer:
     """The changes that wait. ``run`` is one task, owned by the service; on cancel what waits is given up."""
 
-    def __init__(self, ledger: OrderLedger, bus: Bus, trail: AuditTrail, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, ledger: OrderLedger, bus: Bus, trail: AuditTrail, log: FilteringBoundLogger, *, settle_s: float
+    ) -> None:
         self._ledger = ledger
         self._bus = bus
         self._trail = trail
         self._log = log
+        self._settle_s = settle_s
         self._waiting: dict[ClientOrderId, Replacement] = {}
+        self._ended_s: dict[ClientOrderId, float] = {}
+        self._is_waiting = asyncio.Event()
 
     def check_free(self, first: ClientOrderId) -> None:
         """Raises HTTPException: 409 when an order is being changed already, 503 when too many are."""
@@ -131,32 +139,47 @@ class Replacer:
     def begin(self, replacement: Replacement) -> None:
         """Wait for an order's end, from now on; ``check_free`` comes before, in the same step."""
         self._waiting[replacement.first] = replacement
+        self._is_waiting.set()
 
     def forget(self, first: ClientOrderId) -> None:
         """The cancel was not given: nothing is waited for."""
         self._waiting.pop(first, None)
+        self._ended_s.pop(first, None)
 
     async def run(self) -> None:
         """Look at what waits, again and again, until cancelled."""
         try:
             while True:
-                await asyncio.sleep(LOOK_S)
+                await self._is_waiting.wait()
                 for replacement in list(self._waiting.values()):
                     await self._look(replacement)
+                if not self._waiting:
+                    self._is_waiting.clear()
+                await asyncio.sleep(LOOK_S)
         finally:
             for first in self._waiting:
                 self._log.warning("an order's change is given up: this process stops", order=first)
 
     async def _look(self, replacement: Replacement) -> None:
-        order = self._ledger.orders.get(replacement.first)
-        is_over = order is not None and order.status.is_closed and order.outcome is Outcome.KNOWN
-        if not is_over and time.monotonic() < replacement.until_s:
-            return
-        del self._waiting[replacement.first]
-        left = 0 if order is None else replacement.command.size - order.filled_size
-        if order is None or not is_over:
+        order, now_s = self._ledger.orders.get(replacement.first), time.monotonic()
+        if order is not None and order.outcome is Outcome.UNKNOWN:
+            # Whatever ends the doubt may be a person's word, not the venue's.
+            await self._give_up(replacement, "what became of it is UNKNOWN; nothing more is sent for it")
+        elif order is not None and order.status.is_closed:
+            if now_s - self._ended_s.setdefault(replacement.first, now_s) < self._settle_s:
+                return
+            await self._conclude(replacement, order)
+        elif order is not None and _is_at_work(order) and order.reason != replacement.reason:
+            await self._give_up(replacement, f"the cancel was refused: {order.reason}")
+        elif now_s >= replacement.until_s:
             await self._give_up(replacement, "its end is not known in time; it is left as it is")
-        elif order.status is not OrderStatus.CANCELED:
+        else:
+            return
+        self.forget(replacement.first)
+
+    async def _conclude(self, replacement: Replacement, order: Order) -> None:
+        left = replacement.command.size - order.filled_size
+        if order.status is not OrderStatus.CANCELED:
             await self._give_up(replacement, f"it is {order.status.value}")
         elif left < replacement.instrument.min_size:
             await self._give_up(replacement, "nothing is left to send: the rest was filled meanwhile")
@@ -189,3 +212,7 @@ class Replacer:
             )
         except DatabaseUnavailable:
             self._log.warning("the audit has no line of it", order=replacement.first)
+
+
+def _is_at_work(order: Order) -> bool:
+    return order.status.is_open and order.status is not OrderStatus.PENDING_CANCEL

@@ -88,7 +88,8 @@ async def replace(
     command = msgspec.structs.replace(command, correlation_id=order.correlation_id or command.correlation_id)
     access.replacer.check_free(order.client_order_id)
     until_s = time.monotonic() + access.settings.replace_timeout_s
-    access.replacer.begin(Replacement(order.client_order_id, command, market.instrument, who, until_s))
+    replacement = Replacement(order.client_order_id, command, market.instrument, who, until_s, order.reason)
+    access.replacer.begin(replacement)
     try:
         await audit(
             access, who, action="order.replace", subject=order.client_order_id,

@@ -71,7 +71,13 @@ class ApiService:
         self._hub = StreamHub(self._state, composer, settings, self._abort)
         self._link = _redis_link(context)
         self.trail = AuditTrail(AuditRepository(context.database), settings.query_timeout_s, context.log)
-        self._replacer = Replacer(self._state.ledger, context.bus_for(ORDERS_COMMANDS), self.trail, context.log)
+        self._replacer = Replacer(
+            self._state.ledger,
+            context.bus_for(ORDERS_COMMANDS),
+            self.trail,
+            context.log,
+            settle_s=settings.replace_settle_s,
+        )
         self.attempts = Attempts(self._link)
         self.desk = LoginDesk(context.database, settings, self.attempts, self.trail, context.log)
         access = Access(

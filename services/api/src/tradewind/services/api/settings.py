@@ -53,6 +53,7 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     chart_interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 500
     ingest_interval_ms: Annotated[int, Meta(ge=1, le=1_000)] = 20
     replace_timeout_s: Annotated[float, Meta(ge=0.1, le=300.0)] = 30.0
+    replace_settle_s: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.2
     publish_timeout_s: Annotated[float, Meta(ge=0.1, le=30.0)] = 2.0
     query_timeout_s: Annotated[float, Meta(ge=0.1, le=30.0)] = 5.0
     concurrent_queries: Annotated[int, Meta(ge=1, le=8)] = 2
