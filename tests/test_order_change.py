@@ -100,7 +100,7 @@ async def sizes(desk: Desk) -> tuple[Decimal, Decimal]:
 async def never_two(desk: Desk) -> None:
     """The second was cleared for sending only after everybody had been told of the first's end."""
     story = [one.payload for one in await desk.bus.replay(ORDERS_EVENTS, from_offset=0)]
-    names = [
+    names: list[tuple[str, str]] = [
         (type(event).__name__, event.client_order_id)
         for event in story
         if isinstance(event, OrderCanceled | OrderSubmitted)

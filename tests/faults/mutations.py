@@ -52,7 +52,7 @@ def send_before_commit(patch: pytest.MonkeyPatch) -> None:
         self._prepare(plan.submits, prepared)
         for order, request in prepared:
             self.sending.add(order.client_order_id)
-            self._tasks.create_task(self._send(order, request, times.taken_ns))
+            self._tasks.create_task(self._send(order, request, times))
         plan.submits = []
         await asyncio.sleep(0)
         await commit_and_send(self, plan, batch, times)
@@ -64,7 +64,7 @@ def retry_a_post(patch: pytest.MonkeyPatch) -> None:
     """An order without an answer is sent again."""
     send_once = OrderPath._send
 
-    async def send_again(self: OrderPath, order: NewOrder, request: Any, taken_ns: int) -> None:
+    async def send_again(self: OrderPath, order: NewOrder, request: Any, times: PlanTimes) -> None:
         client = self.client
 
         class Stubborn:
@@ -74,7 +74,7 @@ def retry_a_post(patch: pytest.MonkeyPatch) -> None:
                 except OutcomeUnknown:
                     return await client.prepare_order(order).send(on_first_byte)
 
-        await send_once(self, order, request if isinstance(request, VenueError) else Stubborn(), taken_ns)
+        await send_once(self, order, request if isinstance(request, VenueError) else Stubborn(), times)
 
     patch.setattr(OrderPath, "_send", send_again)
 

@@ -11,7 +11,7 @@ from tradewind.model.enums import OrderSide, OrderType, Outcome, TradingState
 from tradewind.model.identifiers import EXTERNAL, ClientOrderId
 from tradewind.model.order_status import OrderStatus
 from tradewind.wire.commands import BeginStrategyRun, CancelAllOrders
-from tradewind.wire.events import OrderDenied, OrderInitialized
+from tradewind.wire.events import AnsweredEvent, OrderDenied, OrderInitialized
 
 S = OrderStatus
 
@@ -44,6 +44,28 @@ def test_the_first_event_of_an_order_says_when_it_was_decided_and_upon_what(size
     first = new_engine().plan_commands([command], NOW).outgoing[0].message
     assert isinstance(first, OrderInitialized)
     assert (first.ts_cause, first.ts_intent, first.ts_init) == (NOW - 2_000, NOW - 1_000, NOW)
+
+
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_the_first_word_after_a_send_says_when_the_order_was_durable_and_sent(is_filled: bool) -> None:
+    engine = new_engine()
+    engine.plan_commands([submit("a-1-1")], NOW)
+    engine.note_sent(ClientOrderId("a-1-1"), NOW + 10, NOW + 20)
+    reports = [fill("a-1-1", "t1")] if is_filled else [status("a-1-1", S.ACCEPTED), fill("a-1-1", "t1")]
+    plan = engine.plan_reports(reports, NOW)
+    told = [one.message for one in plan.outgoing if isinstance(one.message, AnsweredEvent)]
+    assert [(one.ts_durable, one.ts_sent) for one in told] == [(NOW + 10, NOW + 20), (0, 0)][: len(told)]
+    assert len(told) == len(reports)
+
+
+def test_the_send_of_an_order_that_ended_is_not_kept() -> None:
+    engine = new_engine()
+    engine.plan_commands([submit("a-1-1")], NOW)
+    engine.plan_not_sent(ClientOrderId("a-1-1"), "refused", NOW)
+    engine.note_sent(ClientOrderId("a-1-1"), NOW, NOW)
+    plan = engine.plan_reports([fill("a-1-1", "t1")], NOW)
+    told = [one.message for one in plan.outgoing if isinstance(one.message, AnsweredEvent)]
+    assert [(one.ts_durable, one.ts_sent) for one in told] == [(0, 0)]
 
 
 def test_the_same_command_twice_is_one_order() -> None:

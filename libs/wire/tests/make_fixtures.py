@@ -34,6 +34,8 @@ SAMPLES: Final[dict[str, Any]] = {
     "currency": "USDT",
     "detail": "update 7 follows 5",
     "ts_cause": 1_700_000_000_000_000_001,
+    "ts_durable": 1_700_000_000_000_000_060,
+    "ts_sent": 1_700_000_000_000_000_070,
     "ts_intent": 1_700_000_000_000_000_050,
     "uses": [{"scope": "strategy:carry", "name": "max_open_orders", "used": "3", "limit": "20"}],
     "differences": [{"currency": "BTC", "at_venue": "1.25000000", "in_books": "1.00000000"}],

@@ -200,6 +200,13 @@ async def test_the_steps_of_a_story_have_the_times_between_them() -> None:
         ("venue", "170", "-10"),
         ("ack", "260", "90"),
     ]
+    sent = [*events[:2], msgspec.structs.replace(accepted, ts_event=240, ts_init=260, ts_durable=200, ts_sent=210)]
+    assert [(one["step"], one["ts"]) for one in timeline(sent)][3:] == [
+        ("commit", "200"),
+        ("send", "210"),
+        ("venue", "240"),
+        ("ack", "260"),
+    ]
     by_hand = msgspec.structs.replace(first, ts_cause=150, ts_intent=150)
     assert [one["step"] for one in timeline([by_hand])] == ["intent", "risk"]
 

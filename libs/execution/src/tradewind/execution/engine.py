@@ -19,7 +19,7 @@ from tradewind.execution.plans import Plan
 from tradewind.execution.recent import Recent
 from tradewind.execution.report_planning import ReportPlanner
 from tradewind.execution.risk import RiskChecks
-from tradewind.execution.stories import OrderStories
+from tradewind.execution.stories import OrderStories, SendTimes
 from tradewind.model.enums import Outcome, TradingState
 from tradewind.model.identifiers import (
     EXTERNAL,
@@ -133,6 +133,11 @@ class ExecutionEngine:
     def begin_run(self, strategy_id: StrategyId, run: int) -> None:
         """The start ``run`` of a strategy trades from now on: new orders of earlier starts are denied."""
         self._commands.begin_run(strategy_id, run)
+
+    def note_sent(self, client_order_id: ClientOrderId, durable_ns: int, sent_ns: int) -> None:
+        """The first byte of an order went towards the venue; the first word after it will say when."""
+        if client_order_id in self.orders:
+            self._stories.sends[client_order_id] = SendTimes(ts_durable=durable_ns, ts_sent=sent_ns)
 
     # -- planning --------------------------------------------------------------------------------------------------
 

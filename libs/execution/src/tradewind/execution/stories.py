@@ -7,6 +7,8 @@ their own (risk bounds them); ended ones only as long as late reports of them ar
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
+from typing_extensions import TypedDict
+
 from tradewind.execution.ledger import Ledger
 from tradewind.execution.plans import Plan, cancel_of
 from tradewind.execution.recent import Recent
@@ -25,6 +27,13 @@ VenueName = tuple[InstrumentId, VenueOrderId]
 """Venues may count order ids per instrument."""
 
 _KNOWN_ORDERS: Final = 2_000
+
+
+class SendTimes(TypedDict):
+    """When an order was durable, and when its first byte went towards the venue; ns UTC."""
+
+    ts_durable: int
+    ts_sent: int
 
 
 class OrderStories:
@@ -47,6 +56,8 @@ class OrderStories:
         """Orders without a known end."""
         self.cancel_later: set[ClientOrderId] = set()
         """Orders to cancel as soon as the venue is known to have them."""
+        self.sends: dict[ClientOrderId, SendTimes] = {}
+        """Of orders that were sent and not answered yet."""
         self.plan = Plan()
         self.now_ns = 0
         self.cause = ""
@@ -92,6 +103,7 @@ class OrderStories:
             self._by_venue_id[order.instrument_id, order.venue_order_id] = order.client_order_id
 
     def _end(self, order: Order) -> None:
+        self.sends.pop(order.client_order_id, None)
         self._ended.put(order.client_order_id, order)
         if order.venue_order_id is not None:
             key = (order.instrument_id, order.venue_order_id)
@@ -146,6 +158,8 @@ class OrderStories:
         identity = self.identity(order)
         if ts_event is not None:
             identity["ts_event"] = ts_event
+        if issubclass(event, events.AnsweredEvent) and (sent := self.sends.pop(order.client_order_id, None)):
+            identity |= sent
         message = event(**identity, sequence=order.event_count, status=order.status, **fields)
         self.plan.outgoing.append(
             Outgoing(

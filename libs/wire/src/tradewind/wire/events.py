@@ -57,13 +57,21 @@ class OrderSubmitted(OrderEvent, frozen=True, kw_only=True, tag="OrderSubmitted"
     """Durable and cleared for sending; from here on only the venue can end it."""
 
 
-class OrderAccepted(OrderEvent, frozen=True, kw_only=True, tag="OrderAccepted"):
+class AnsweredEvent(OrderEvent, frozen=True, kw_only=True):
+    """What may be the first word after an order was sent. That one says when the order was durable and when its first
+    byte went towards the venue, in ns UTC by the order path's clock; 0: not told, as after a restart of it."""
+
+    ts_durable: int = 0
+    ts_sent: int = 0
+
+
+class OrderAccepted(AnsweredEvent, frozen=True, kw_only=True, tag="OrderAccepted"):
     """The venue took it."""
 
     venue_order_id: VenueOrderId
 
 
-class OrderRejected(OrderEvent, frozen=True, kw_only=True, tag="OrderRejected"):
+class OrderRejected(AnsweredEvent, frozen=True, kw_only=True, tag="OrderRejected"):
     """The venue refused it, in its own words."""
 
     reason: str
@@ -89,7 +97,7 @@ class OrderExpired(OrderEvent, frozen=True, kw_only=True, tag="OrderExpired"):
     """Ended by its time in force."""
 
 
-class OrderFilled(OrderEvent, frozen=True, kw_only=True, tag="OrderFilled"):
+class OrderFilled(AnsweredEvent, frozen=True, kw_only=True, tag="OrderFilled"):
     """One execution. ``size`` and ``price`` are of this fill alone; ``filled_size`` is the order's total after it."""
 
     venue_order_id: VenueOrderId
@@ -103,7 +111,7 @@ class OrderFilled(OrderEvent, frozen=True, kw_only=True, tag="OrderFilled"):
     liquidity_side: LiquiditySide
 
 
-class OrderOutcomeUnknown(OrderEvent, frozen=True, kw_only=True, tag="OrderOutcomeUnknown"):
+class OrderOutcomeUnknown(AnsweredEvent, frozen=True, kw_only=True, tag="OrderOutcomeUnknown"):
     """We cannot tell what the venue did with what we sent. It is being asked; the worst case stays in risk."""
 
     reason: str

@@ -88,6 +88,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "resolution": "what the actor knows of the order",
     "reduce_only": "only make a position smaller",
     "ts_cause": "ns, when what the order answers to happened at its source, such as a tick at the venue; 0: not told",
+    "ts_durable": "ns, when the order was in the store, in the first word that came after its send; 0: not told",
+    "ts_sent": "ns, when the order's first byte went towards the venue, in the first word after it; 0: not told",
     "ts_intent": "ns, when the strategy or hand decided, by its own clock; 0: not told",
     "run": "number of the strategy's start, from 1; the latest one trades",
     "scope": "`firm`, `account:…`, `strategy:…` or `instrument:…`",

@@ -78,9 +78,9 @@ def event_view(event: OrderEvent, instrument: Instrument | None) -> OrderEventVi
     """One step of an order's story."""
     details: dict[str, str | bool | None] = {}
     for field in event.__struct_fields__:
-        if field in _SHARED:
-            continue
         value = getattr(event, field)
+        if field in _SHARED or (field.startswith("ts_") and not value):  # a time of 0 is one that was not told
+            continue
         if field in _PRICES:
             details[field] = price_text(instrument, value)
         elif field in _SIZES:

@@ -2,23 +2,25 @@
 
 What the events hold: the first one says when its cause happened (a tick, at the venue) and when it was decided (by the
 strategy's clock); ``ts_init`` of each is when the order path took the step, ``ts_event`` of what the venue says is the
-venue's time. OrderSubmitted is the plan to send: it stands in the same transaction as the order, so the commit is
-between it and the venue's word. Clocks of venue and platform differ; a step that seems to be before the one it follows
-is shown as such.
+venue's time. OrderSubmitted is the plan to send, and stands in the same transaction as the order; when that was
+durable, and when the first byte left, the first word after it says. Clocks of venue and platform differ; a step that
+seems to be before the one it follows is shown as such.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from typing_extensions import TypedDict
 
 from tradewind.wire.encoding import type_name
 from tradewind.wire.events import (
+    AnsweredEvent,
     OrderAccepted,
     OrderDenied,
     OrderEvent,
     OrderFilled,
     OrderInitialized,
+    OrderOutcomeResolved,
     OrderOutcomeUnknown,
     OrderPendingCancel,
     OrderRejected,
@@ -26,13 +28,13 @@ from tradewind.wire.events import (
 )
 
 _STEPS: Final[dict[type[OrderEvent], tuple[str, str]]] = {
-    OrderDenied: ("risk", "denied"),
-    OrderSubmitted: ("commit", "durable and cleared for sending"),
+    OrderDenied: ("denied", ""),
     OrderAccepted: ("ack", "the venue has it"),
-    OrderRejected: ("ack", "refused by the venue"),
+    OrderRejected: ("rejected", ""),
     OrderFilled: ("fill", ""),
     OrderPendingCancel: ("cancel", "a cancel is on its way"),
     OrderOutcomeUnknown: ("unknown", "no answer: what became of it is asked for"),
+    OrderOutcomeResolved: ("resolved", ""),
 }
 _AT_VENUE: Final = (OrderAccepted, OrderFilled)
 
@@ -47,7 +49,7 @@ class TimelineStep(TypedDict):
     note: str
 
 
-def timeline(events: Iterable[OrderEvent]) -> list[TimelineStep]:
+def timeline(events: Sequence[OrderEvent]) -> list[TimelineStep]:
     """The steps of a story, oldest first as the events are."""
     steps: list[TimelineStep] = []
 
@@ -55,6 +57,7 @@ def timeline(events: Iterable[OrderEvent]) -> list[TimelineStep]:
         since = str(ts - int(steps[-1]["ts"])) if steps else None
         steps.append(TimelineStep(step=step, ts=str(ts), since_previous_ns=since, event_id=event.event_id, note=note))
 
+    answer = next((one for one in events if isinstance(one, AnsweredEvent) and one.ts_durable), None)
     for event in events:
         if isinstance(event, OrderInitialized):
             if event.ts_cause and event.ts_cause != event.ts_intent:
@@ -62,11 +65,17 @@ def timeline(events: Iterable[OrderEvent]) -> list[TimelineStep]:
             if event.ts_intent:
                 add("intent", event.ts_intent, event, "decided")
             add("risk", event.ts_init, event, "taken by the order path, limits looked at")
-            continue
-        step, note = _STEPS.get(type(event), ("end" if event.status.is_closed else "step", ""))
-        if isinstance(event, _AT_VENUE):
-            add("venue", event.ts_event, event, "by the venue's clock")
-        add(step, event.ts_init, event, note or _words(event))
+        elif isinstance(event, OrderSubmitted):
+            if answer is None:
+                add("commit", event.ts_init, event, "planned; when it was durable is not told")
+            else:
+                add("commit", answer.ts_durable, event, "durable, cleared for sending")
+                add("send", answer.ts_sent, event, "the first byte went towards the venue")
+        else:
+            if isinstance(event, _AT_VENUE):
+                add("venue", event.ts_event, event, "by the venue's clock")
+            step, note = _STEPS.get(type(event), ("end" if event.status.is_closed else "step", ""))
+            add(step, event.ts_init, event, note or getattr(event, "reason", "") or _words(event))
     return steps
 
 

@@ -186,12 +186,13 @@ class OrderPath:
         if plan.submits:
             # Runs while the database works on the commit: building and signing cost the order nothing.
             asyncio.get_running_loop().call_soon(self._prepare, plan.submits, prepared)
-        taken_ns, times.begun_ns = times.taken_ns, time.time_ns()
-        position = await self.store.commit(batch, lease=self._lease.name, epoch=self._lease.epoch, now_ns=taken_ns)
+        times.begun_ns = time.time_ns()
+        lease = self._lease
+        position = await self.store.commit(batch, lease=lease.name, epoch=lease.epoch, now_ns=times.taken_ns)
         times.durable_ns = time.time_ns()
         self._commit_time.record(times.durable_ns - times.begun_ns)
         for order, request in prepared:
-            self._tasks.create_task(self._send(order, request, taken_ns))
+            self._tasks.create_task(self._send(order, request, times))
         for cancel in plan.cancels:
             self._tasks.create_task(self.cancel(cancel))
         self._fills.inc(len(plan.fills))
@@ -224,12 +225,12 @@ class OrderPath:
             except VenueError as error:
                 prepared.append((order, error))
 
-    async def _send(self, order: NewOrder, request: PreparedOrder | VenueError, taken_ns: int) -> None:
+    async def _send(self, order: NewOrder, request: PreparedOrder | VenueError, times: PlanTimes) -> None:
         client_order_id = order.client_order_id
         try:
             if isinstance(request, VenueError):
                 raise request
-            reports = await self._answered(client_order_id, request, taken_ns)
+            reports = await self._answered(client_order_id, request, times)
         except VenueRejected as error:
             if _DUPLICATE_WORDS in error.reason.lower():
                 await self.take_unknown(client_order_id, str(error))
@@ -249,11 +250,11 @@ class OrderPath:
             await self.cancel(cancel)
 
     async def _answered(
-        self, client_order_id: ClientOrderId, request: PreparedOrder, taken_ns: int
+        self, client_order_id: ClientOrderId, request: PreparedOrder, times: PlanTimes
     ) -> Sequence[Report]:
         begun_ns = time.time_ns()
         try:
-            return await request.send(lambda: self._first_byte(taken_ns))
+            return await request.send(lambda: self._first_byte(client_order_id, times))
         finally:
             if tracer.is_on and (order := self.engine.find(client_order_id)) is not None:
                 trace_send(order, begun_ns, time.time_ns())
@@ -271,9 +272,11 @@ class OrderPath:
             "correlation_id": order.correlation_id if order is not None else client_order_id,
         }
 
-    def _first_byte(self, taken_ns: int) -> None:
+    def _first_byte(self, client_order_id: ClientOrderId, times: PlanTimes) -> None:
         self._check_margin()
-        self._command_to_venue.record(time.time_ns() - taken_ns)
+        sent_ns = time.time_ns()
+        self.engine.note_sent(client_order_id, times.durable_ns, sent_ns)
+        self._command_to_venue.record(sent_ns - times.taken_ns)
         self._sent.inc()
 
     def _check_margin(self) -> None:
