@@ -194,12 +194,23 @@ def test_only_alerts_reaches_people_and_only_where_the_profile_says_how(profile:
         assert "10.0.0.0/8" in rule["to"][0]["ipBlock"]["except"]
 
 
+def test_traces_leave_only_where_the_profile_says_where_to(profile: str) -> None:
+    has_traces = profile.startswith("staging_")
+    config = next(one["data"] for path, one in of_kind(profile, "ConfigMap") if path == "1-platform/config.yaml")
+    names = {one["metadata"]["name"] for _, one in of_kind(profile, "NetworkPolicy")}
+    assert ("TRADEWIND_TRACING_OTLP_URL" in config) is ("traces" in names) is has_traces
+    if has_traces:
+        [rule] = the_one(profile, "NetworkPolicy", "traces")["spec"]["egress"]
+        assert [port["port"] for port in rule["ports"]] == [4318]
+        assert [list(one) for one in rule["to"]] == [["namespaceSelector"]]
+
+
 def test_no_secret_stands_in_a_manifest(profile: str) -> None:
     assert not list(of_kind(profile, "Secret"))
     for path, one in documents(profile):
         for name, value in _variables(one):
             if names_secret(name.removesuffix("_FILE")) and not name.endswith("_FILE"):
-                assert re.fullmatch(r"redis://redis:6379/0", value), f"{path}: {name} must be a file"
+                assert re.fullmatch(r"redis://redis:6379/0|https?://[^@]+", value), f"{path}: {name} must be a file"
         assert not re.search(r"://[^/\s]*:[^/\s]*@", str(one)), f"{path}: an address with a password"
         assert "secretKeyRef" not in str(one), f"{path}: a secret in the environment shows in `kubectl exec env`"
 

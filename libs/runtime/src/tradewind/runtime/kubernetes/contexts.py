@@ -43,6 +43,9 @@ def platform_settings(profile: NamedProfile) -> dict[str, str]:
         settings["TRADEWIND_REDIS_URL_FILE"] = f"{SECRETS}/redis_url"
     else:
         settings["TRADEWIND_REDIS_URL"] = "redis://redis:6379/0"
+    if says.traces is not None:
+        settings["TRADEWIND_TRACING_OTLP_URL"] = says.traces.url
+        settings["TRADEWIND_TRACING_RATIO"] = str(says.traces.ratio)
     return settings | _venue_settings(says)
 
 

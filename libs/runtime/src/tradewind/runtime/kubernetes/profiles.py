@@ -8,6 +8,7 @@ import dataclasses
 import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -88,14 +89,14 @@ class VenueChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Ingress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The page for people outside the cluster. ``authentication`` are the annotations by which the ingress controller
-    asks for a password: the page itself has none."""
+    """The page for people outside the cluster, who log in at it. ``authentication`` are annotations by which the
+    ingress controller asks for a login of its own before that."""
 
     host: DnsName
     class_name: DnsName
     tls_secret: DnsName
     controller_namespace: DnsName
-    authentication: Annotated[dict[str, str], Meta(min_length=1)]
+    authentication: dict[str, str] = {}
 
 
 class Notifications(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,6 +119,20 @@ class Logins(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     secret: DnsName
     keys: Annotated[tuple[Literal["signing_key", "operator_tokens"], ...], Meta(min_length=1)]
+
+
+class Traces(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where spans of orders go by OTLP over HTTP, and of which part of all orders. Pods may reach the collector's port
+    at ``networks``, or without them in ``monitoring_namespace``."""
+
+    url: Annotated[str, Meta(pattern=r"^https?://[a-z0-9][-a-z0-9.]*:[1-9][0-9]{0,4}/[^@]*$")]
+    ratio: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    networks: tuple[Network, ...] = ()
+
+    @property
+    def port(self) -> int:
+        """The collector's."""
+        return urlsplit(self.url).port or 0
 
 
 class ServiceChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,6 +167,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ingress: Ingress | None = None
     notifications: Notifications | None = None
     logins: Logins | None = None
+    traces: Traces | None = None
     services: dict[str, ServiceChoice] = {}
 
 
@@ -214,3 +230,5 @@ def _check(profile: NamedProfile) -> None:
             raise lines.error((key,), f"{key} lacks secret: its address holds a password")
     if says.venue.real is not None and profile.environment == "dev":
         raise lines.error(("venue", "real"), "a dev profile never reaches a real exchange")
+    if says.traces is not None and not (says.traces.networks or says.monitoring_namespace):
+        raise lines.error(("traces",), "traces: say in which networks the collector is, or monitoring_namespace")

@@ -88,7 +88,8 @@ def _pairs(struct: msgspec.Struct, instrument: Instrument | None) -> Iterator[st
     """``name=value`` of what is not common to all messages and not empty."""
     for name in struct.__struct_fields__:
         value = getattr(struct, name)
-        if name not in _UNSHOWN and value is not None and value is not False and value != "":
+        is_untold_time = name.startswith("ts_") and value == 0
+        if name not in _UNSHOWN and value is not None and value is not False and value != "" and not is_untold_time:
             yield f"{name}={_amount(name, value, instrument)}"
 
 
