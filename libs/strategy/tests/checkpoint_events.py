@@ -3,13 +3,13 @@
 from tradewind.model.order_status import OrderStatus
 from tradewind.model.orders import Order
 from tradewind.strategy.testing import T0, accepted, instrument
-from tradewind.wire.events import InstrumentDefined, OrderInitialized
+from tradewind.wire.events import InstrumentDefined, OrderEvent, OrderInitialized
 
 
 def initialized(order: Order) -> OrderInitialized:
     """The order path has taken the order."""
     event = accepted(order)
-    head = {name: getattr(event, name) for name in event.__struct_fields__ if name != "venue_order_id"}
+    head = {name: getattr(event, name) for name in OrderEvent.__struct_fields__}
     head["status"] = OrderStatus.INITIALIZED
     return OrderInitialized(
         **head,

@@ -21,7 +21,7 @@ def test_shows_candles_depth_and_prints(platform: UiPlatform, browser: Browser, 
         # The legend is of the last candle, so there is one.
         expect(page.locator(".legend")).to_contain_text("O ")
         expect(page.get_by_role("img", name="Candles of BTCUSDT")).to_be_visible()
-        assert page.get_by_text("Charts by TradingView").is_visible()
+        assert page.get_by_role("link", name="Charts by TradingView").is_visible()
         expect(page.locator(".destination.simulated")).to_contain_text("Simulated venue")
         assert grave_findings(page) == []
         visit.screenshot(f"market-{theme}")

@@ -1,6 +1,6 @@
 /** The candles with their intervals and the legend of the bar that is pointed at. */
 
-import { memo, useEffect, useMemo, useRef, useState, type ReactElement, type RefObject } from "react";
+import { memo, useEffect, useMemo, useRef, useState, type ReactElement } from "react";
 import { api, told } from "../../api/client";
 import type { Bar, Instrument, Mark } from "../../api/types";
 import { onColours, prefer, usePreferences } from "../../app/preferences";
@@ -8,6 +8,7 @@ import { chosen, live, useDrawn, useLink } from "../../live/live";
 import { isUnfinished } from "../../live/model";
 import { decimal, decimalsOf, subtract, text } from "../../money/decimal";
 import { number, signed } from "../../money/format";
+import { Attribution } from "../../shown/Attribution";
 import { ErrorNote, Panel } from "../../shown/notes";
 import { INTERVALS, type Interval } from "./bars";
 import { CandleChart, type Pointed } from "./CandleChart";
@@ -25,7 +26,6 @@ interface ChartProps {
 const FEW = 20;
 
 export const ChartPanel = memo(function ChartPanel({ instrument, interval, onFew }: ChartProps): ReactElement {
-  const legend = useRef<HTMLParagraphElement>(null);
   return (
     <Panel
       title="Chart"
@@ -43,11 +43,7 @@ export const ChartPanel = memo(function ChartPanel({ instrument, interval, onFew
         </>
       }
     >
-      <p className="legend" ref={legend} />
-      <Candles key={interval} instrument={instrument} interval={interval} onFew={onFew} legend={legend} />
-      <a className="attribution" href="https://www.tradingview.com/" target="_blank" rel="noreferrer">
-        Charts by TradingView
-      </a>
+      <Candles key={interval} instrument={instrument} interval={interval} onFew={onFew} />
     </Panel>
   );
 });
@@ -78,10 +74,6 @@ function chooser(): (marks: readonly Mark[], whose: string) => readonly Mark[] {
     if (of !== marks) [of, kept] = [marks, marks.filter((mark) => mark[4] === "manual")];
     return kept;
   };
-}
-
-interface CandlesProps extends ChartProps {
-  legend: RefObject<HTMLParagraphElement | null>;
 }
 
 /** Asks for bars, the newest ones and then older pages; one request at a time. */
@@ -130,7 +122,8 @@ class BarLoader {
   }
 }
 
-function Candles({ instrument, interval, onFew, legend }: CandlesProps): ReactElement {
+function Candles({ instrument, interval, onFew }: ChartProps): ReactElement {
+  const legend = useRef<HTMLParagraphElement>(null);
   const place = useRef<HTMLDivElement>(null);
   const drawn = useRef<{ chart: CandleChart; loader: BarLoader } | null>(null);
   const zone = usePreferences((now) => now.zone);
@@ -157,7 +150,7 @@ function Candles({ instrument, interval, onFew, legend }: CandlesProps): ReactEl
       chart.remove();
       drawn.current = null;
     };
-  }, [instrument, interval, legend, onFew]);
+  }, [instrument, interval, onFew]);
   useEffect(() => {
     // At first, and after a lost connection for the bars in between.
     void drawn.current?.loader.newest();
@@ -176,7 +169,11 @@ function Candles({ instrument, interval, onFew, legend }: CandlesProps): ReactEl
   return (
     <>
       {error ? <ErrorNote error={error} onAgain={() => void drawn.current?.loader.newest()} /> : null}
-      <div className="candles" ref={place} role="img" aria-label={label} />
+      <div className="candle-area">
+        <p className="legend" ref={legend} />
+        <div className="candles" ref={place} role="img" aria-label={label} />
+        <Attribution />
+      </div>
     </>
   );
 }

@@ -6,6 +6,7 @@ import type { Drawdown } from "../../api/types";
 import { onColours, usePreferences } from "../../app/preferences";
 import { usePart } from "../../live/live";
 import { useAsked } from "../../shown/asking";
+import { Attribution } from "../../shown/Attribution";
 import { EmptyState, ErrorNote, Panel } from "../../shown/notes";
 import { Amount } from "../../shown/quantities";
 import { curveOf, EquityChart, type CurvePoint } from "./EquityChart";
@@ -52,9 +53,7 @@ export function EquityPanel(): ReactElement {
         </EmptyState>
       ) : null}
       <Curve points={points} of={strategy} />
-      <a className="attribution" href="https://www.tradingview.com/" target="_blank" rel="noreferrer">
-        Charts by TradingView
-      </a>
+      <Attribution />
     </Panel>
   );
 }

@@ -51,7 +51,9 @@ function Line({
 
 function Box({ node }: { node: Node<SystemService> }): ReactElement {
   const { service, x, y } = node;
-  const name = service.name.length > NAME_MAX ? `${service.name.slice(0, NAME_MAX - 1)}\u2026` : service.name;
+  // That it is a strategy is seen from where it stands.
+  const whole = service.name.replace(/^strategy-/, "");
+  const name = whole.length > NAME_MAX ? `${whole.slice(0, NAME_MAX - 1)}\u2026` : whole;
   return (
     <g className={`node ${toneOf(service)}`}>
       <title>{`${service.name}: ${service.state}${service.reason ? `, ${service.reason}` : ""}`}</title>

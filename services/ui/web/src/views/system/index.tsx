@@ -9,7 +9,8 @@ import { EmptyState, ErrorNote, Panel, Skeleton } from "../../shown/notes";
 import { Amount, Time } from "../../shown/quantities";
 import { AlertsPanel } from "./AlertsPanel";
 import "./system.css";
-import { BUSES, FEEDS, LEASES, SERVICES, type BusLine } from "./tables";
+import { busLines } from "./buses";
+import { BUSES, FEEDS, LEASES, SERVICES } from "./tables";
 import { worstFirst } from "./topology";
 import { TopologyPicture } from "./TopologyPicture";
 import type { Reconciliation, System, SystemService } from "./types";
@@ -63,10 +64,7 @@ function ServicesPanel({ services, version }: { services: readonly SystemService
 }
 
 function Rest({ system }: { system: System }): ReactElement {
-  const lines = useMemo<BusLine[]>(
-    () => system.buses.flatMap((bus) => bus.subscriptions.map((one) => ({ ...one, plane: bus.plane }))),
-    [system.buses],
-  );
+  const lines = useMemo(() => busLines(system.buses), [system.buses]);
   return (
     <>
       {system.store_away ? (

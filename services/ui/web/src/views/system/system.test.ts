@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { busLines } from "./buses";
 import { pageName } from "./pages";
 import { toneOf, topologyOf, worstFirst } from "./topology";
 
@@ -32,6 +33,31 @@ describe("the picture of the system", () => {
   it("shows what is not ready first", () => {
     const all = [service("a"), service("b", "starting"), service("c", "failed")];
     expect(worstFirst(all).map((one) => `${one.name} ${toneOf(one)}`)).toEqual(["c bad", "b warn", "a good"]);
+  });
+});
+
+describe("the lines of the buses", () => {
+  const read = (topic: string, group: string | null, lag: number) => ({
+    topic,
+    group,
+    lag,
+    delivered: 10,
+    dropped_records: 1,
+    gaps: 0,
+    dead_lettered: 0,
+  });
+
+  it("are one for a topic and a group, with the lag of the reader that is furthest behind", () => {
+    const subscriptions = [
+      read("orders.events", "a", 3),
+      read("orders.events", "a", 7),
+      read("orders.events", null, 0),
+    ];
+    const lines = busLines([{ plane: "orders", published: 1, publish_waits: 0, subscriptions }]);
+    expect(lines.map(({ group, readers, lag, delivered }) => [group, readers, lag, delivered])).toEqual([
+      ["a", 2, 7, 20],
+      [null, 1, 0, 10],
+    ]);
   });
 });
 

@@ -3,8 +3,9 @@
 import type { ReactElement } from "react";
 import type { Column } from "../../shown/DataTable";
 import { Age, StatusBadge, Time } from "../../shown/quantities";
+import type { BusLine } from "./buses";
 import { toneOf } from "./topology";
-import type { Feed, Lease, Subscription, SystemService } from "./types";
+import type { Feed, Lease, SystemService } from "./types";
 
 const SLOW_LOOP_MS = 50;
 const FULL_QUEUE = 0.5;
@@ -142,13 +143,10 @@ export const FEEDS: readonly Column<Feed>[] = [
   },
 ];
 
-export interface BusLine extends Subscription {
-  plane: string;
-}
-
 export const BUSES: readonly Column<BusLine>[] = [
   { id: "topic", title: "Topic", value: (one) => one.topic },
   { id: "group", title: "Group", value: (one) => one.group ?? "", hide: "narrow" },
+  { id: "readers", title: "Readers", align: "number", value: (one) => one.readers, hide: "narrow" },
   { id: "plane", title: "Plane", value: (one) => one.plane, hide: "middle" },
   { id: "delivered", title: "Delivered", align: "number", value: (one) => one.delivered, hide: "narrow" },
   {
