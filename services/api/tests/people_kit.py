@@ -8,7 +8,7 @@ from typing import Final
 
 from api_platform import RunningApi
 
-from tradewind.services.api.directory import hash_of
+from tradewind.services.api.logins.directory import hash_of
 from tradewind.store.database import Database
 from tradewind.store.people import PeopleRepository
 

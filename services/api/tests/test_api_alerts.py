@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from api_platform import RunningApi, bearer
 
-from tradewind.services.api.alert_views import MOST_ROWS, AlertBoard
-from tradewind.services.api.changes import Revisions
+from tradewind.services.api.view_model.alert_views import MOST_ROWS, AlertBoard
+from tradewind.services.api.view_model.changes import Revisions
 from tradewind.store.alert_deliveries import AlertDeliveries, Channel
 from tradewind.store.alerts import Alert, AlertRepository, AlertState, Severity
 from tradewind.store.audit import AuditFilter, AuditRepository

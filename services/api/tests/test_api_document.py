@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from tradewind.services.api.openapi_document import document, text
+from tradewind.services.api.routes.openapi_document import document, text
 
 FILE = Path(__file__).parents[1] / "openapi.json"
 TYPES = Path(__file__).parents[2] / "ui/web/src/api/schema.ts"
@@ -31,8 +31,8 @@ def fields() -> list[Any]:
 
 def test_the_document_in_the_repository_is_what_is_served() -> None:
     assert FILE.read_text(encoding="utf-8") == text(), (
-        "run: python -m tradewind.services.api.openapi_document > services/api/openapi.json, then npm run api in "
-        "services/ui/web"
+        "run: python -m tradewind.services.api.routes.openapi_document > services/api/openapi.json, then "
+        "npm run api in services/ui/web"
     )
 
 

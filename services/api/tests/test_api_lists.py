@@ -12,7 +12,7 @@ from test_api_store import NOW, fill, order
 from tradewind.model.enums import OrderSide, Outcome
 from tradewind.model.identifiers import InstrumentId, StrategyId, VenueOrderId
 from tradewind.model.order_status import OrderStatus
-from tradewind.services.api.csv_export import cell
+from tradewind.services.api.routes.csv_export import cell
 from tradewind.store.database import Database
 from tradewind.store.instruments import InstrumentRepository
 from tradewind.store.leases import LeaseRepository

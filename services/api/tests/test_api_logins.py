@@ -13,9 +13,9 @@ from api_platform import RunningApi, api_settings, bearer, running_api
 from people_kit import PASSWORD, invite, link_for, person
 from websockets.exceptions import ConnectionClosed
 
-from tradewind.services.api import directory, login_desk
-from tradewind.services.api.attempts import FREE, LONGEST_WAIT_S, Attempts
-from tradewind.services.api.directory import hash_of
+from tradewind.services.api.logins import directory, login_desk
+from tradewind.services.api.logins.attempts import FREE, LONGEST_WAIT_S, Attempts
+from tradewind.services.api.logins.directory import hash_of
 from tradewind.store import logins
 from tradewind.store.database import Database
 from tradewind.store.postgres_server import PostgresServer

@@ -10,8 +10,8 @@ from tradewind.runtime.health import HealthBoard
 from tradewind.runtime.presence import telling_presence
 from tradewind.runtime.service import ServiceKind
 from tradewind.runtime.settings import PlatformSettings
-from tradewind.services.api import neighbours
-from tradewind.services.api.neighbours import Neighbours
+from tradewind.services.api.view_model import neighbours
+from tradewind.services.api.view_model.neighbours import Neighbours
 
 
 async def _until(condition: Callable[[], bool]) -> None:

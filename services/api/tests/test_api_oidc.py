@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from people_kit import invite
 
 from tradewind.runtime.refusals import StartRefused
-from tradewind.services.api import oidc
+from tradewind.services.api.logins import oidc
 from tradewind.store.database import Database
 
 CLIENT, SECRET = "tradewind", "the client's secret"

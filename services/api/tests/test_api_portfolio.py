@@ -8,7 +8,7 @@ from api_platform import ACCOUNT, BTCUSDT, RunningApi, instrument_named, record,
 from test_api_store import NOW, STRATEGY, equity_point, fill, order
 
 from tradewind.model.identifiers import StrategyId
-from tradewind.services.api.portfolio_views import drawdowns
+from tradewind.services.api.view_model.portfolio_views import drawdowns
 from tradewind.store.database import Database
 from tradewind.store.equity import EquityPoint, EquityRepository
 from tradewind.store.instruments import InstrumentRepository

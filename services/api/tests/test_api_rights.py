@@ -12,8 +12,8 @@ from api_platform import PEOPLE, RunningApi, bearer
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
-from tradewind.services.api.authorization import Requires
-from tradewind.services.api.identity import PERMISSIONS, Permission, Role
+from tradewind.services.api.logins.identity import PERMISSIONS, Permission, Role
+from tradewind.services.api.routes.authorization import Requires
 
 P: Final = Permission
 OPEN: Final = {

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
 from tradewind.model.enums import OrderSide
-from tradewind.services.api.openapi_document import document
+from tradewind.services.api.routes.openapi_document import document
 from tradewind.store.database import Database
 from tradewind.store.testing import dsn_of
 

@@ -22,8 +22,8 @@ from tradewind.model.identifiers import ClientOrderId, StrategyId, TradeId, Venu
 from tradewind.model.order_status import OrderStatus
 from tradewind.model.orders import Order
 from tradewind.model.positions import Position
-from tradewind.services.api.queries import BadCursor, decode_cursor, encode_cursor
-from tradewind.services.api.timelines import timeline
+from tradewind.services.api.view_model.queries import BadCursor, decode_cursor, encode_cursor
+from tradewind.services.api.view_model.timelines import timeline
 from tradewind.store.database import Database
 from tradewind.store.equity import EquityPoint, EquityRepository
 from tradewind.store.instruments import InstrumentRepository

@@ -19,10 +19,10 @@ from tradewind.model.enums import OrderSide, TradingState
 from tradewind.model.identifiers import InstrumentId, StrategyId
 from tradewind.runtime.health import HealthBoard
 from tradewind.runtime.settings import PlatformSettings
-from tradewind.services.api.composing import Composer
-from tradewind.services.api.neighbours import Neighbours
-from tradewind.services.api.parts import ALWAYS, EVERYTHING, Look, Part, Parts
-from tradewind.services.api.state import ViewState
+from tradewind.services.api.stream.composing import Composer
+from tradewind.services.api.stream.parts import ALWAYS, EVERYTHING, Look, Part, Parts
+from tradewind.services.api.view_model.neighbours import Neighbours
+from tradewind.services.api.view_model.state import ViewState
 from tradewind.wire.events import AccountBalancesChanged, OrderEvent, PositionChanged, TradingStateChanged
 from tradewind.wire.market_records import RecordKind, RecordSide
 

@@ -17,9 +17,9 @@ from cryptography.x509.oid import NameOID
 from people_kit import PASSWORD, invite
 
 from tradewind.runtime.refusals import StartRefused
-from tradewind.services.api.clients import CLIENT, SECURE, Clients
-from tradewind.services.api.operator_tokens import OperatorTokens
-from tradewind.services.api.throttling import Throttle
+from tradewind.services.api.logins.clients import CLIENT, SECURE, Clients
+from tradewind.services.api.logins.operator_tokens import OperatorTokens
+from tradewind.services.api.logins.throttling import Throttle
 from tradewind.store.database import Database
 
 

@@ -16,14 +16,14 @@ from tradewind.model.identifiers import ClientOrderId, InstrumentId, StrategyId
 from tradewind.model.order_status import OrderStatus
 from tradewind.runtime.health import HealthBoard
 from tradewind.runtime.settings import PlatformSettings
-from tradewind.services.api.changes import Latest, Revisions, Tail
-from tradewind.services.api.composing import Composer
-from tradewind.services.api.neighbours import Neighbours
-from tradewind.services.api.order_entry import ManualIds
-from tradewind.services.api.order_ledger import MAX_MISSING, OrderLedger
-from tradewind.services.api.order_views import money_text
-from tradewind.services.api.parts import Look
-from tradewind.services.api.state import MAX_EARLY_RECORDS, ViewState
+from tradewind.services.api.by_hand.order_entry import ManualIds
+from tradewind.services.api.stream.composing import Composer
+from tradewind.services.api.stream.parts import Look
+from tradewind.services.api.view_model.changes import Latest, Revisions, Tail
+from tradewind.services.api.view_model.neighbours import Neighbours
+from tradewind.services.api.view_model.order_ledger import MAX_MISSING, OrderLedger
+from tradewind.services.api.view_model.order_views import money_text
+from tradewind.services.api.view_model.state import MAX_EARLY_RECORDS, ViewState
 from tradewind.wire.events import EquityChanged, OrderCanceled, OrderEvent, OrderOutcomeResolved, OrderOutcomeUnknown
 from tradewind.wire.market_records import RecordFlag, RecordKind, RecordSide
 

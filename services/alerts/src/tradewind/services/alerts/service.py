@@ -7,6 +7,7 @@ lease is given back; what was being sent is sent again by the next.
 import asyncio
 import functools
 import ssl
+from collections.abc import Iterable
 
 from tradewind.runtime.presence import processes_seen
 from tradewind.runtime.refusals import StartRefused
@@ -28,13 +29,13 @@ from tradewind.store.alert_deliveries import Channel
 async def run(context: ServiceContext) -> None:
     """Watch until cancelled."""
     settings: Settings = context.settings
-    senders = senders_of(settings)
+    senders = await asyncio.to_thread(senders_of, settings)  # the system's certificates take a while to read
     leader = Leader(context)
     presence = PresenceEye(functools.partial(processes_seen, context.platform), settings.evaluate_every_s)
     bus = BusEye(context, settings.measure_every_s)
     desk = Desk(
         context,
-        channels=channels_of(settings),
+        channels=channels_of(settings, senders),
         presence=presence,
         bus=bus,
         outage=Outage(context, senders),
@@ -72,10 +73,10 @@ def senders_of(settings: Settings) -> list[Sender]:
     return senders
 
 
-def channels_of(settings: Settings) -> tuple[Channel, ...]:
+def channels_of(settings: Settings, senders: Iterable[Sender]) -> tuple[Channel, ...]:
     """The same, with what each is told of."""
     minimums = {"webhook": settings.webhook_min_severity, "email": settings.email_min_severity}
-    return tuple(channel_of(one.name, minimums[one.name]) for one in senders_of(settings))
+    return tuple(channel_of(one.name, minimums[one.name]) for one in senders)
 
 
 SERVICE = Service(name="alerts", kind=ServiceKind.EDGE, run=run, settings=Settings, stop_budget_s=2.0)

@@ -11,27 +11,27 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from tradewind.services.api import (
-    routes_alerts,
-    routes_auth,
-    routes_commands,
-    routes_kill,
-    routes_market,
-    routes_oidc,
-    routes_operators,
-    routes_orders,
-    routes_people,
-    routes_portfolio,
-    routes_strategies,
-    routes_system,
-)
-from tradewind.services.api.access import Access
-from tradewind.services.api.authorization import Identity, Permission, identify
-from tradewind.services.api.document_examples import add_examples
-from tradewind.services.api.order_entry import OrderRefused
+from tradewind.services.api.by_hand.order_entry import OrderRefused
 from tradewind.services.api.page import add_page, page_folder
-from tradewind.services.api.queries import BadCursor
-from tradewind.services.api.views import Problem, Responses
+from tradewind.services.api.routes import (
+    alerts,
+    auth,
+    commands,
+    kill,
+    market,
+    oidc,
+    operators,
+    orders,
+    people,
+    portfolio,
+    strategies,
+    system,
+)
+from tradewind.services.api.routes.access import Access
+from tradewind.services.api.routes.authorization import Identity, Permission, identify
+from tradewind.services.api.routes.document_examples import add_examples
+from tradewind.services.api.view_model.queries import BadCursor
+from tradewind.services.api.view_model.views import Problem, Responses
 from tradewind.store.database import DatabaseUnavailable
 
 PREFIX: Final = "/api/v1"
@@ -80,23 +80,23 @@ def build_application(access: Access, version: str) -> FastAPI:
     app.state.access = access
     api = APIRouter(prefix=PREFIX)
     for routes in (
-        routes_system,
-        routes_market,
-        routes_orders,
-        routes_commands,
-        routes_kill,
-        routes_operators,
-        routes_auth,
-        routes_oidc,
-        routes_people,
-        routes_portfolio,
-        routes_strategies,
-        routes_alerts,
+        system,
+        market,
+        orders,
+        commands,
+        kill,
+        operators,
+        auth,
+        oidc,
+        people,
+        portfolio,
+        strategies,
+        alerts,
     ):
         api.include_router(routes.router)
     api.add_api_websocket_route("/stream", _stream)
     app.include_router(api)
-    app.include_router(routes_system.probes)
+    app.include_router(system.probes)
     app.add_exception_handler(RequestValidationError, _wrong_form)
     app.add_exception_handler(OrderRefused, _refused)
     app.add_exception_handler(BadCursor, _refused)

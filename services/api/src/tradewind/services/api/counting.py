@@ -6,8 +6,8 @@ from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 
 from tradewind.runtime.metrics import Metrics
-from tradewind.services.api.guard import Application, Receive, Scope, Send
-from tradewind.services.api.views import StreamView
+from tradewind.services.api.logins.guard import Application, Receive, Scope, Send
+from tradewind.services.api.view_model.views import StreamView
 
 if TYPE_CHECKING:
     from prometheus_client import Counter

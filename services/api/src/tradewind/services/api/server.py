@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 
 from tradewind.runtime.refusals import PortTaken, StartRefused
 from tradewind.services.api.settings import ApiSettings
-from tradewind.services.api.streaming import MAX_CLIENT_MESSAGE_BYTES
+from tradewind.services.api.stream.streaming import MAX_CLIENT_MESSAGE_BYTES
 
 PORT_VARIABLE: Final = "TRADEWIND_API_PORT"
 MAX_CONNECTIONS: Final = 256

@@ -10,28 +10,28 @@ from tradewind.runtime.health import HealthBoard, process_health
 from tradewind.runtime.metrics import ProcessMetrics, process_metrics
 from tradewind.runtime.service import Service, ServiceContext, ServiceKind
 from tradewind.runtime.venue_target import venue_target
-from tradewind.services.api.access import Access
-from tradewind.services.api.alert_views import AlertBoard
 from tradewind.services.api.application import build_application
-from tradewind.services.api.attempts import Attempts
-from tradewind.services.api.auditing import AuditTrail
-from tradewind.services.api.clients import Clients
-from tradewind.services.api.composing import Composer
+from tradewind.services.api.by_hand.replacing import Replacer
 from tradewind.services.api.counting import Counted, StreamCounts
-from tradewind.services.api.feeding import Feeder
-from tradewind.services.api.guard import Guard
-from tradewind.services.api.kill_board import KillBoard
-from tradewind.services.api.login_desk import LoginDesk
-from tradewind.services.api.neighbours import Neighbours
-from tradewind.services.api.queries import StoreQueries
-from tradewind.services.api.replacing import Replacer
+from tradewind.services.api.logins.attempts import Attempts
+from tradewind.services.api.logins.auditing import AuditTrail
+from tradewind.services.api.logins.clients import Clients
+from tradewind.services.api.logins.guard import Guard
+from tradewind.services.api.logins.login_desk import LoginDesk
+from tradewind.services.api.logins.throttling import Throttle
+from tradewind.services.api.routes.access import Access
 from tradewind.services.api.server import PageServer, bind
 from tradewind.services.api.settings import ApiSettings, allowed_hosts, check_binding
-from tradewind.services.api.state import ViewState
-from tradewind.services.api.streaming import StreamHub
-from tradewind.services.api.system_board import SystemBoard
-from tradewind.services.api.throttling import Throttle
+from tradewind.services.api.stream.composing import Composer
+from tradewind.services.api.stream.streaming import StreamHub
 from tradewind.services.api.tls import tls_files
+from tradewind.services.api.view_model.alert_views import AlertBoard
+from tradewind.services.api.view_model.feeding import Feeder
+from tradewind.services.api.view_model.kill_board import KillBoard
+from tradewind.services.api.view_model.neighbours import Neighbours
+from tradewind.services.api.view_model.queries import StoreQueries
+from tradewind.services.api.view_model.state import ViewState
+from tradewind.services.api.view_model.system_board import SystemBoard
 from tradewind.store.audit import AuditRepository
 from tradewind.store.redis_link import RedisLink
 from tradewind.wire.topics import ORDERS_COMMANDS

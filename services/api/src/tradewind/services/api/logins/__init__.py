@@ -1,0 +1,1 @@
+"""Who comes in, what that person may do, and the audit of what was done."""

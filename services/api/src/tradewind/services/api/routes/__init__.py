@@ -1,0 +1,1 @@
+"""REST: the routes, the lists that they give, and the document that describes them."""
