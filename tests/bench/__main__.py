@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import uvloop
 
+from tests.bench import order_path_company
 from tradewind.bus.brokers.broker_process import BrokerUnavailable
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -37,6 +38,7 @@ def main() -> None:
         *_store_rows(),
         *_risk_rows(),
         *_order_rows(),
+        *_company_rows(),
         *_kernel_rows(),
         *_itch_rows(),
         *_stream_rows(),
@@ -154,6 +156,22 @@ def _order_rows() -> Iterator[tuple[str, str, str]]:
     cold = uvloop.run(_load("services/execution/benches/bench_cold_start.py").run())
     there = f"{cold['open_orders']:,.0f} open orders, {cold['fills']:,.0f} fills at the venue, all kept"
     yield "Order path: cold start to ready", f"{cold['seconds']:.1f} s", there
+
+
+def _company_rows() -> Iterator[tuple[str, str, str]]:
+    print("order path with open pages and with traces ...", flush=True)
+    figures = order_path_company.run()
+    alone = figures["pages"][0]
+    apart = f"rounds without differ by {alone['spread']:.0%}"
+    label = "Command to first byte in the demo, mean"
+    yield f"{label}, no page open", f"{alone['us']:,.0f} us", f"{apart}, n = {alone['orders']:,.0f}"
+    for count in (1, 20):
+        row = figures["pages"][count]
+        cost = f"{row['us'] / alone['us']:.2f} of that; {row['cpu'] - alone['cpu']:+.3f} of a core"
+        yield f"{label}, {count} open", f"{row['us']:,.0f} us", cost
+    without, traced = figures["traces"][False], figures["traces"][True]
+    cost = f"{traced['us'] / without['us']:.2f} of without; {traced['cpu'] - without['cpu']:+.3f} of a core"
+    yield f"{label}, every order traced", f"{traced['us']:,.0f} us", f"{cost}; those differ by {without['spread']:.0%}"
 
 
 def _kernel_rows() -> Iterator[tuple[str, str, str]]:

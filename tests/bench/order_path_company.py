@@ -26,7 +26,7 @@ from typing import Any, Final
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import websockets
 
 TOKEN: Final = "bench-0123456789abcdef0123456789abcdef"

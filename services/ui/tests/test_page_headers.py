@@ -16,7 +16,7 @@ def said_by_nginx() -> dict[str, str]:
 
 
 def said_by_the_api_service() -> dict[str, str]:
-    text = (ROOT / "services/api/src/tradewind/services/api/guard.py").read_text(encoding="utf-8")
+    text = (ROOT / "services/api/src/tradewind/services/api/logins/guard.py").read_text(encoding="utf-8")
     block = text.partition("_SECURITY_HEADERS: Final = (")[2].partition("\n)\n")[0]
     pairs = re.findall(r'\(\s*b"([a-z-]+)",\s*((?:b"[^"]*"\s*)+),?\s*\)', block)
     return {name: "".join(re.findall(r'b"([^"]*)"', value)) for name, value in pairs}
