@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import asyncpg
 import numpy as np
@@ -200,11 +201,14 @@ class Recorder:
 
 async def _ours(dsn: str, orders: int, recorder: Recorder | None) -> float:
     """Seconds from the first command to the last order being ACCEPTED in the store."""
-    service.execution_client_of = lambda *_: InstantVenue()  # type: ignore[assignment,return-value]
-    kind = ServiceKind.ORDER_PATH
+    with patch.object(service, "execution_client_of", lambda *_: InstantVenue()):
+        return await _until_all_are_accepted(dsn, orders, recorder)
+
+
+async def _until_all_are_accepted(dsn: str, orders: int, recorder: Recorder | None) -> float:
     async with (
         Database(dsn) as database,
-        service_context("execution", kind, SETTINGS, database) as context,
+        service_context("execution", ServiceKind.ORDER_PATH, SETTINGS, database) as context,
         running(service.SERVICE, context),
     ):
         while not context.health.ready:
