@@ -17,7 +17,11 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 PACKAGE = "tradewind_native"
-MODULES = ("market_record", "record_arena", "binance", "order_book", "matching", "itch", "order_books", "market_ring")
+MODULES = (
+    "market_record", "record_arena", "binance", "book_frames", "order_book", "book_checksums", "matching", "itch",
+    "order_books", "market_ring",
+)  # fmt: skip
+ON_SIMDJSON = ("binance", "book_frames")
 CPUS = os.cpu_count() or 1
 
 
@@ -33,9 +37,10 @@ def simdjson_folder() -> str:
 def extension(module: str, simdjson: str) -> Extension:
     """One extension module; its C++ is generated into the build folder."""
     sources = [f"src/{PACKAGE}/{module}.pyx"]
-    if module == "binance":
-        # setuptools names the object after the source, which must lie under the project to stay in the build folder.
-        copy = Path("build", "simdjson", "simdjson.cpp")
+    if module in ON_SIMDJSON:
+        # setuptools names the object after the source, which must lie under the project to stay in the build folder;
+        # modules are built at once, so each has its own.
+        copy = Path("build", f"simdjson-{module}", "simdjson.cpp")
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(Path(simdjson, "simdjson.cpp"), copy)
         sources.append(str(copy))

@@ -16,21 +16,11 @@
 #include <unordered_map>
 
 #include "tradewind_native/binance_tokens.hpp"
+#include "tradewind_native/frame_verdicts.hpp"
 #include "tradewind_native/json_numbers.hpp"
 #include "tradewind_native/market_record.h"
 
 namespace tradewind {
-
-constexpr uint64_t NS_PER_MS = 1'000'000;
-
-enum Verdict : int { DECODED = 0, MALFORMED = 1, UNKNOWN = 2 };
-enum Kind : int { CONTROL = 0, DEPTH = 1, TICKER = 2, TRADE = 3, SNAPSHOT = 4 };
-
-struct Instrument {
-    uint32_t number;
-    int price_precision;
-    int size_precision;
-};
 
 constexpr uint32_t DEPTH_FIELDS = bit(F_e) | bit(F_E) | bit(F_s) | bit(F_U) | bit(F_u) | bit(F_b) | bit(F_a);
 constexpr uint32_t TRADE_FIELDS =

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "simdjson.h"
+#include "tradewind_native/frame_verdicts.hpp"
 #include "tradewind_native/json_numbers.hpp"
 
 // Kept out of line so that the loop over fields stays small.
@@ -23,8 +24,6 @@
 
 namespace tradewind {
 
-constexpr size_t MAX_FRAME_BYTES = 16 * 1024 * 1024;
-constexpr size_t MAX_LEVELS = 50'000;
 constexpr size_t KEPT_BUFFER_BYTES = 1024 * 1024;  // a larger buffer is given back after its frame
 constexpr size_t CACHE_LINE = 64;  // simdjson reads 64 bytes at a time
 constexpr int MAX_DEPTH = 512;

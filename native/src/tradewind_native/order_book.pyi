@@ -37,6 +37,9 @@ class OrderBook:
     def levels(self, side: int, depth: int) -> list[tuple[int, int]]:
         """Up to ``depth`` levels (price, size) of a side, best first."""
 
+    def worst(self, side: int, count: int) -> list[tuple[int, int]]:
+        """Up to ``count`` levels (price, size) of a side, worst first."""
+
     def size_at(self, side: int, price: int) -> int:
         """The size at a price; 0 where there is no level."""
 

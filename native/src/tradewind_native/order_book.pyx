@@ -104,6 +104,15 @@ cdef class OrderBook:
             answer.append((key_of(side, levels[0][last - index].key), levels[0][last - index].size))
         return answer
 
+    def worst(self, int side, Py_ssize_t count):
+        """Up to ``count`` levels (price, size) of a side, worst first."""
+        cdef vector[BookLevel]* levels = self._side(side)
+        cdef Py_ssize_t index
+        return [
+            (key_of(side, levels[0][index].key), levels[0][index].size)
+            for index in range(max(0, min(count, <Py_ssize_t> levels.size())))
+        ]
+
     def size_at(self, int side, int64_t price):
         """The size at a price; 0 where there is no level."""
         cdef vector[BookLevel]* levels = self._side(side)

@@ -54,6 +54,10 @@ class BookSide:
         best_first = self._keys[: -max(depth, 0) - 1 : -1]
         return [(key * self._sign, self._sizes[key]) for key in best_first]
 
+    def worst(self, count: int) -> list[tuple[int, int]]:
+        """Up to ``count`` levels (price, size), worst first."""
+        return [(key * self._sign, self._sizes[key]) for key in self._keys[: max(count, 0)]]
+
     def size_at(self, price: int) -> int:
         """The size at a price; 0 where there is no level."""
         return self._sizes.get(price * self._sign, 0)
@@ -127,6 +131,10 @@ class OrderBook:
     def levels(self, side: int, depth: int) -> list[tuple[int, int]]:
         """Up to ``depth`` levels (price, size) of a side, best first."""
         return self._side(side).levels(depth)
+
+    def worst(self, side: int, count: int) -> list[tuple[int, int]]:
+        """Up to ``count`` levels (price, size) of a side, worst first."""
+        return self._side(side).worst(count)
 
     def size_at(self, side: int, price: int) -> int:
         """The size at a price; 0 where there is no level."""
