@@ -19,7 +19,6 @@ from typing import Any, Final
 
 import uvloop
 
-from tests.bench import order_path_company
 from tradewind.bus.brokers.broker_process import BrokerUnavailable
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -160,7 +159,7 @@ def _order_rows() -> Iterator[tuple[str, str, str]]:
 
 def _company_rows() -> Iterator[tuple[str, str, str]]:
     print("order path with open pages and with traces ...", flush=True)
-    figures = order_path_company.run()
+    figures = _load("tests/bench/order_path_company.py").run()
     alone = figures["pages"][0]
     apart = f"rounds without differ by {alone['spread']:.0%}"
     label = "Command to first byte in the demo, mean"
