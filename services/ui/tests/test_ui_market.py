@@ -27,6 +27,21 @@ def test_shows_candles_depth_and_prints(platform: UiPlatform, browser: Browser, 
         visit.screenshot(f"market-{theme}")
 
 
+def test_a_level_with_our_order_is_one_line_high_on_a_telephone_too(platform: UiPlatform, browser: Browser) -> None:
+    tom = platform.person("tom")
+    with visiting(platform, browser, "tom", width=390, height=844) as visit:
+        page = visit.open("/market")
+        best = page.locator(".ladder-bids .level").first
+        expect(best).to_be_visible()
+        price = Decimal(str(best.get_attribute("data-value"))) - Decimal("0.05")
+        size = {"instrument_id": BTC, "side": "BUY", "order_type": "LIMIT", "size": "0.001"}
+        tom.post("/orders", {**size, "price": str(price), "time_in_force": "GTC", "post_only": True})
+        ours = page.locator(".level.has-ours").first
+        expect(ours).to_be_attached()
+        heights = page.evaluate("[...document.querySelectorAll('.level')].map((one) => one.offsetHeight)")
+        assert set(heights) == {19}
+
+
 def test_each_length_of_a_candle_is_remembered(platform: UiPlatform, browser: Browser) -> None:
     with visiting(platform, browser, "vera") as visit:
         page = visit.open("/market")

@@ -146,7 +146,7 @@ function lineOf(
   const price = fixed(decimal(level.price), decimals);
   return {
     texts: [number(price), number(level.size, sizeDecimals), number(level.sum, sizeDecimals)],
-    className: `level ${isBid ? "bid" : "ask"}${level.ours ? " ours" : ""}${price === chosen ? " chosen" : ""}`,
+    className: `level ${isBid ? "bid" : "ask"}${level.ours ? " has-ours" : ""}${price === chosen ? " chosen" : ""}`,
     bar: level.share,
     value: price,
   };

@@ -4,6 +4,7 @@ import {
   AreaSeries,
   BaselineSeries,
   createChart,
+  TickMarkType,
   type IChartApi,
   type ISeriesApi,
   type Time,
@@ -42,7 +43,7 @@ export class EquityChart {
     this.chart = createChart(place, {
       autoSize: true,
       layout: { attributionLogo: false },
-      timeScale: { timeVisible: true, secondsVisible: false },
+      timeScale: { timeVisible: true, secondsVisible: true },
     });
     const priceFormat = { type: "price", precision: 2, minMove: 0.01 } as const;
     this.equity = this.chart.addSeries(BaselineSeries, {
@@ -89,10 +90,10 @@ export class EquityChart {
     this.chart.applyOptions({
       localization: { timeFormatter: (time: Time) => dateTime(Number(time) * 1_000, zone) },
       timeScale: {
-        tickMarkFormatter: (time: Time, kind: number) =>
-          kind <= 2
+        tickMarkFormatter: (time: Time, kind: TickMarkType) =>
+          kind <= TickMarkType.DayOfMonth
             ? dateTime(Number(time) * 1_000, zone).slice(5, 10)
-            : clockTime(Number(time) * 1_000, zone).slice(0, 5),
+            : clockTime(Number(time) * 1_000, zone).slice(0, kind < TickMarkType.TimeWithSeconds ? 5 : 8),
       },
     });
   }

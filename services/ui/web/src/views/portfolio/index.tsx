@@ -102,7 +102,7 @@ function PositionsPanel(): ReactElement {
 
 const BALANCES: readonly Column<Balance>[] = [
   { id: "currency", title: "Currency", value: (row) => row.currency },
-  { id: "account", title: "Account", value: (row) => row.account_id, hide: "narrow" },
+  { id: "account", title: "Account", value: (row) => row.account_id, hide: "middle" },
   {
     id: "free",
     title: "Free",

@@ -144,10 +144,18 @@ export const FEEDS: readonly Column<Feed>[] = [
 ];
 
 export const BUSES: readonly Column<BusLine>[] = [
-  { id: "topic", title: "Topic", value: (one) => one.topic },
+  {
+    id: "topic",
+    title: "Topic",
+    value: (one) => one.topic,
+    cell: (one) => (
+      <>
+        {one.topic} {one.readers > 1 ? <span className="soft">{one.readers} readers</span> : null}
+      </>
+    ),
+  },
   { id: "group", title: "Group", value: (one) => one.group ?? "", hide: "narrow" },
-  { id: "readers", title: "Readers", align: "number", value: (one) => one.readers, hide: "narrow" },
-  { id: "plane", title: "Plane", value: (one) => one.plane, hide: "middle" },
+  { id: "plane", title: "Plane", value: (one) => one.plane, hide: "narrow" },
   { id: "delivered", title: "Delivered", align: "number", value: (one) => one.delivered, hide: "narrow" },
   {
     id: "lag",

@@ -217,11 +217,16 @@ def comparison_view(row: ReconciliationRow) -> ComparisonView:
 
 
 def bus_views(context: ServiceContext) -> list[BusView]:
-    """Counters of this process's buses."""
-    buses = ((Plane.MARKET_DATA, context.market_bus), (Plane.ORDERS, context.order_bus))
+    """Counters of this process's buses; a bus that carries both planes comes once."""
+    is_one = context.market_bus is context.order_bus
+    buses = (
+        (("both", context.market_bus),)
+        if is_one
+        else ((Plane.MARKET_DATA.value, context.market_bus), (Plane.ORDERS.value, context.order_bus))
+    )
     return [
         BusView(
-            plane=plane.value,
+            plane=plane,
             published=counters.published,
             publish_waits=counters.publish_waits,
             subscriptions=[
