@@ -6,7 +6,9 @@ from the system.
 
 import importlib.util
 import os
+import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -70,6 +72,41 @@ class BuildKernels(build_ext):
         super().build_extensions()
 
 
+def has_header(header: str) -> bool:
+    """Whether the C++ compiler finds a system header."""
+    command = shlex.split(os.environ.get("CXX", "c++"))
+    if shutil.which(command[0]) is None:
+        return False
+    probe = f"#include <{header}>\n"
+    arguments = [*command, "-std=gnu++14", "-w", "-fsyntax-only", "-x", "c++", "-"]
+    # The user's own compiler on a text of ours.
+    done = subprocess.run(arguments, input=probe, text=True, capture_output=True, check=False)  # noqa: S603
+    return done.returncode == 0
+
+
+def fix_extensions() -> list[Extension]:
+    """The FIX sessions over the system's QuickFIX, or nothing and one sentence where it is not installed."""
+    if not has_header("quickfix/SocketAcceptor.h"):
+        print(
+            "tradewind-native: QuickFIX is not installed (Debian: libquickfix-dev), so FIX sessions are left out; "
+            "everything else is built.",
+            file=sys.stderr,
+        )
+        return []
+    return [
+        Extension(
+            f"{PACKAGE}.fix_quickfix",
+            [f"src/{PACKAGE}/fix_quickfix.pyx"],
+            language="c++",
+            depends=[f"src/{PACKAGE}/fix_engine.hpp"],
+            include_dirs=["src"],
+            libraries=["quickfix"],
+            # QuickFIX's headers have exception specifications, which C++17 has no more.
+            extra_compile_args=["-std=gnu++14", "-O2", "-fvisibility=hidden", "-Wno-deprecated"],
+        )
+    ]
+
+
 def main() -> None:
     """Run setuptools."""
     simdjson = simdjson_folder()
@@ -77,7 +114,7 @@ def main() -> None:
     workers = CPUS if sys.platform == "linux" else 0
     setup(
         ext_modules=cythonize(
-            [extension(module, simdjson) for module in MODULES],
+            [extension(module, simdjson) for module in MODULES] + fix_extensions(),
             include_path=["src"],
             nthreads=workers,
             # By version: C++ generated from one numpy's declarations does not compile with another one's headers.

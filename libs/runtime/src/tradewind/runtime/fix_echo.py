@@ -1,0 +1,91 @@
+"""The acceptor of ``tradewind fix-acceptor``: one session that sends application messages back.
+
+It answers as the acceptance tests of QuickFIX want it: NewOrderSingle (unless PossResend repeats a ClOrdID) and
+SecurityDefinition come back, and every other application message is refused.
+"""
+
+import asyncio
+import sysconfig
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tradewind.runtime.stop_signals import StopSwitch, stop_signals
+
+if TYPE_CHECKING:
+    from tradewind_native.fix_events import FixEvent
+
+DICTIONARY_NAMES: Final = {"FIX.4.2": "FIX42.xml", "FIX.4.4": "FIX44.xml"}
+ECHOED: Final = frozenset({"D", "d"})
+_STOP_BUDGET_S: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptorPlan:
+    """What to listen for; ``dictionaries`` is a folder of QuickFIX's data dictionaries."""
+
+    port: int
+    begin_string: str
+    dictionaries: Path | None
+    sender: str
+    target: str
+
+
+def find_dictionary(begin_string: str, folder: Path | None) -> Path:
+    """The data dictionary of a version: in ``folder``, or else where QuickFIX's packages put it.
+
+    Raises:
+        FileNotFoundError: there is none; it says what to do.
+        ValueError: the version is neither FIX.4.2 nor FIX.4.4.
+    """
+    name = DICTIONARY_NAMES.get(begin_string)
+    if name is None:
+        raise ValueError(f"the FIX version is one of {', '.join(DICTIONARY_NAMES)}, not {begin_string!r}")
+    usual = [Path(root, "share", "quickfix") for root in ("/usr", "/usr/local", sysconfig.get_path("data"))]
+    folders = [folder] if folder else usual
+    for each in folders:
+        if (each / name).is_file():
+            return each / name
+    places = ", ".join(str(each) for each in folders)
+    raise FileNotFoundError(
+        f"there is no QuickFIX data dictionary {name} in {places}: name its folder in TRADEWIND_FIX_DICTIONARIES."
+    )
+
+
+def serve(plan: AcceptorPlan, say: Callable[[str], object]) -> int:
+    """Answer until a signal; the exit code. What is wrong at the start is one line and 1."""
+    try:
+        dictionary = find_dictionary(plan.begin_string, plan.dictionaries)
+        asyncio.run(_answer(plan, dictionary, say))
+    except (ImportError, OSError, ValueError) as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+async def _answer(plan: AcceptorPlan, dictionary: Path, say: Callable[[str], object]) -> None:
+    # Loaded late: QuickFIX may be missing, and then the rest of the platform works without it.
+    from tradewind_native.fix_events import FixEventKind
+    from tradewind_native.fix_sessions import FixEngine, FixSession
+
+    session = FixSession(
+        plan.begin_string, plan.sender, plan.target, plan.port, dictionary=dictionary, reset_on_logon=True
+    )
+
+    def show(events: "Sequence[FixEvent]") -> None:
+        for event in events:
+            if event.kind in (FixEventKind.LOGON, FixEventKind.LOGOUT):
+                say(f"{event.session_id}: {event.kind.name.lower()}")
+
+    with tempfile.TemporaryDirectory(prefix="tradewind-fix-") as folder:
+        engine = FixEngine("acceptor", [session], Path(folder), accept_types=ECHOED, echo=True)
+        engine.start()
+        say(f"{session.session_id} listens on port {plan.port}")
+        asked = asyncio.Event()
+        with stop_signals(StopSwitch(asked.set), _STOP_BUDGET_S):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(engine.run(show))
+                await asked.wait()
+                await asyncio.to_thread(engine.stop)

@@ -1,0 +1,252 @@
+"""FIX 4.2 and 4.4 sessions for asyncio: QuickFIX runs them in its own threads, with its file store and log.
+
+Events come in batches, in the order in which they happened in a session. The bound is ``capacity`` events and
+``MOST_BYTES``: when both sides are slow the peer's messages wait and QuickFIX's thread with them; no message is lost,
+other events are dropped and counted. Who awaits ``FixEngine.run`` owns it; it ends when the engine was stopped and
+everything was delivered. On cancel the rest stays in the queue.
+
+QuickFIX counts a message as received once it is in the queue. Who must not lose one in a crash keeps the number that it
+has handled and says ``expect`` before ``start``: the peer then sends the rest again with PossDupFlag.
+
+QuickFIX 1.15 listens on every interface of the machine. Keep the port behind a firewall or a network policy.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from tradewind_native.fix_events import FixEvent, FixEventKind, SendResult, SessionState
+
+try:
+    from tradewind_native.fix_quickfix import QuickFix
+except ImportError as error:
+    raise ImportError(
+        "FIX sessions need QuickFIX, which this build of tradewind-native does not have: install it (Debian: "
+        "libquickfix-dev) and build tradewind-native again."
+    ) from error
+
+if TYPE_CHECKING:
+    from tradewind_native.fix_quickfix import Counters
+
+MOST_BYTES: Final = 64 * 1024 * 1024
+BATCH: Final = 1024
+_ALL_DAY: Final = "00:00:00"
+
+
+@dataclass(frozen=True, slots=True)
+class FixSession:
+    """One session. ``extra`` are QuickFIX's own settings by their names, and win over ours.
+
+    ``dictionary`` is the QuickFIX data dictionary of the version, as an XML file; without one messages are not checked
+    against a dictionary and repeating groups cannot be read or sent. ``reset_on_logon`` starts both numbers at 1.
+    """
+
+    begin_string: str
+    sender: str
+    target: str
+    port: int
+    host: str = ""
+    dictionary: Path | None = None
+    heartbeat_s: int = 30
+    reset_on_logon: bool = False
+    reconnect_s: int = 5
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def session_id(self) -> str:
+        """The session's name in events and calls."""
+        return f"{self.begin_string}:{self.sender}->{self.target}"
+
+    def settings(self, kind: str) -> dict[str, str]:
+        """The session in QuickFIX's words."""
+        place = (
+            {"SocketAcceptPort": str(self.port), "SocketReuseAddress": "Y"}
+            if kind == "acceptor"
+            else {"SocketConnectHost": self.host, "SocketConnectPort": str(self.port)}
+        )
+        words = {"DataDictionary": str(self.dictionary)} if self.dictionary else {}
+        return {
+            "BeginString": self.begin_string,
+            "SenderCompID": self.sender,
+            "TargetCompID": self.target,
+            "HeartBtInt": str(self.heartbeat_s),
+            "ResetOnLogon": "Y" if self.reset_on_logon else "N",
+            "ReconnectInterval": str(self.reconnect_s),
+            "UseDataDictionary": "Y" if self.dictionary else "N",
+            **place,
+            **words,
+            **self.extra,
+        }
+
+
+class FixEngine:
+    """The sessions of one process: either an initiator or an acceptor."""
+
+    def __init__(
+        self,
+        kind: Literal["initiator", "acceptor"],
+        sessions: Sequence[FixSession],
+        folder: Path,
+        *,
+        accept_types: frozenset[str] = frozenset(),
+        gap_fill_types: frozenset[str] = frozenset(),
+        capacity: int = 65536,
+        echo: bool = False,
+    ) -> None:
+        """Read stores and dictionaries; nothing is connected yet.
+
+        ``folder``: store and log of every session, kept between runs. ``accept_types``: MsgTypes of the application
+        that are let in, all when empty; others are refused with a BusinessMessageReject. ``gap_fill_types``: MsgTypes
+        that a ResendRequest of the peer never brings again. ``echo`` sends every application message back at once, but
+        not an order with PossResend whose ClOrdID was seen; for tests of the protocol.
+
+        Raises:
+            ValueError: a setting cannot be used, a dictionary cannot be read or a store file is damaged; it says which.
+        """
+        if not sessions or capacity < 1:
+            raise ValueError("a FIX engine needs at least one session and a queue of at least one event")
+        _check_dictionaries(sessions)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._wait_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._stopped = False
+        try:
+            self._engine = QuickFix(_text(kind, sessions, folder), kind == "acceptor", capacity, MOST_BYTES,
+                                    self._wait_fd)  # fmt: skip
+        except RuntimeError as error:
+            os.close(self._wait_fd)
+            raise ValueError(f"QuickFIX does not take these FIX sessions: {error}. Check {folder}.") from error
+        for name in accept_types:
+            self._engine.accept(name.encode())
+        for name in gap_fill_types:
+            self._engine.gap_fill(name.encode())
+        if echo:
+            self._engine.echo()
+
+    def start(self) -> None:
+        """Connect or listen, in QuickFIX's thread.
+
+        Raises:
+            OSError: the port cannot be listened on.
+        """
+        try:
+            self._engine.start()
+        except RuntimeError as error:
+            raise OSError(f"the FIX sessions do not start: {error}") from error
+
+    def stop(self, *, force: bool = False) -> None:
+        """Log out and end QuickFIX's thread, which takes up to the logout's time; ``force`` does not say good-bye.
+
+        Blocks: on an event loop it belongs into ``asyncio.to_thread``. What is queued can still be taken.
+        """
+        self._engine.stop(force)
+        self._stopped = True
+        os.eventfd_write(self._wait_fd, 1)
+
+    def send(self, session_id: str, message: bytes) -> SendResult:
+        """Send an application message: fields from ``35=`` on, each ended by SOH, without 8, 9, 10 and session header.
+
+        Header fields 43, 97 and the like pass through. The message is in the store before it is written.
+
+        Raises:
+            ValueError: not such a message, or no such session.
+        """
+        if not message.startswith(b"35=") or not message.endswith(b"\x01"):
+            raise ValueError("a FIX message to send starts with 35= and ends with SOH")
+        try:
+            return SendResult(*self._engine.send(session_id.encode(), message))
+        except (IndexError, RuntimeError) as error:
+            raise ValueError(f"the FIX message cannot be sent: {error}") from error
+
+    def state(self, session_id: str) -> SessionState:
+        """How a session stands."""
+        return SessionState(*self._engine.state(session_id.encode()))
+
+    def logon(self, session_id: str) -> None:
+        """Let a session that was logged out log on again."""
+        self._engine.logon(session_id.encode())
+
+    def logout(self, session_id: str, reason: str = "") -> None:
+        """Log a session out and keep it out until ``logon``."""
+        self._engine.logout(session_id.encode(), reason.encode())
+
+    def expect(self, session_id: str, next_target: int) -> None:
+        """Before ``start``: the MsgSeqNum wanted next, so that the peer sends again from there."""
+        _check_number(next_target)
+        self._engine.expect(session_id.encode(), next_target)
+
+    def set_next_sender(self, session_id: str, number: int) -> None:
+        """Before ``start``: the MsgSeqNum sent next."""
+        _check_number(number)
+        self._engine.set_next_sender(session_id.encode(), number)
+
+    def statistics(self) -> "Counters":
+        """Events taken, dropped and queued; ``waits``: how often the peer had to wait for room; wake-ups."""
+        return self._engine.counters()
+
+    def take(self, most: int = BATCH) -> list[FixEvent]:
+        """What has happened, oldest first; empty when nothing has."""
+        return [FixEvent(FixEventKind(kind), name.decode(), text) for kind, name, text in self._engine.take(most)]
+
+    async def run(self, deliver: Callable[[list[FixEvent]], Any]) -> None:
+        """Call ``deliver`` with each batch until the engine is stopped and everything is delivered."""
+        loop = asyncio.get_running_loop()
+        woken = asyncio.Event()
+        loop.add_reader(self._wait_fd, self._wake, woken)
+        try:
+            while True:
+                woken.clear()
+                stopped = self._stopped
+                if batch := self.take():
+                    deliver(batch)
+                    await asyncio.sleep(0)
+                elif stopped:
+                    return
+                else:
+                    await woken.wait()
+        finally:
+            loop.remove_reader(self._wait_fd)
+
+    def _wake(self, woken: asyncio.Event) -> None:
+        os.eventfd_read(self._wait_fd)
+        woken.set()
+
+    def __del__(self) -> None:
+        """Give the descriptor back, after QuickFIX's thread has ended."""
+        if hasattr(self, "_engine"):
+            self._engine.stop(True)
+            os.close(self._wait_fd)
+
+
+def _check_number(number: int) -> None:
+    if not 1 <= number < 2**31:
+        raise ValueError(f"a MsgSeqNum is 1 to 2^31 - 1, not {number}")
+
+
+def _check_dictionaries(sessions: Sequence[FixSession]) -> None:
+    for session in sessions:
+        if session.dictionary is not None and not session.dictionary.is_file():
+            raise ValueError(f"there is no FIX data dictionary {session.dictionary}: name QuickFIX's XML file of it")
+
+
+def _text(kind: str, sessions: Sequence[FixSession], folder: Path) -> bytes:
+    """QuickFIX's settings file."""
+    common = {
+        "ConnectionType": kind,
+        "StartTime": _ALL_DAY,
+        "EndTime": _ALL_DAY,
+        "FileStorePath": str(folder),
+        "FileLogPath": str(folder),
+        "SocketNodelay": "Y",
+    }
+    blocks = [("DEFAULT", common), *(("SESSION", session.settings(kind)) for session in sessions)]
+    lines: list[str] = []
+    for name, settings in blocks:
+        lines.append(f"[{name}]")
+        for key, value in settings.items():
+            if not value.isprintable():
+                raise ValueError(f"the FIX setting {key} has a character that cannot be printed: {value!r}")
+            lines.append(f"{key}={value}")
+    return ("\n".join(lines) + "\n").encode()
