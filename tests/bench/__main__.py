@@ -161,8 +161,8 @@ def _company_rows() -> Iterator[tuple[str, str, str]]:
     print("order path with open pages and with traces ...", flush=True)
     figures = _load("tests/bench/order_path_company.py").run()
     alone = figures["pages"][0]
-    apart = f"rounds without differ by {alone['spread']:.0%}"
-    label = "Command to first byte in the demo, mean"
+    apart = f"halves of these rounds differ by {alone['apart']:.0%}"
+    label = "Command to first byte in the demo, median"
     yield f"{label}, no page open", f"{alone['us']:,.0f} us", f"{apart}, n = {alone['orders']:,.0f}"
     for count in (1, 20):
         row = figures["pages"][count]
@@ -170,7 +170,7 @@ def _company_rows() -> Iterator[tuple[str, str, str]]:
         yield f"{label}, {count} open", f"{row['us']:,.0f} us", cost
     without, traced = figures["traces"][False], figures["traces"][True]
     cost = f"{traced['us'] / without['us']:.2f} of without; {traced['cpu'] - without['cpu']:+.3f} of a core"
-    yield f"{label}, every order traced", f"{traced['us']:,.0f} us", f"{cost}; those differ by {without['spread']:.0%}"
+    yield f"{label}, every order traced", f"{traced['us']:,.0f} us", f"{cost}; halves differ by {without['apart']:.0%}"
 
 
 def _kernel_rows() -> Iterator[tuple[str, str, str]]:

@@ -1,14 +1,15 @@
 """What company costs the order path: open pages, and traces. The whole platform is one process, so nothing is hidden.
 
 Rounds with and without follow each other in one run of ``tradewind demo``; traces need a start of their own each time.
-A round's figure is the mean, over its orders, of command taken to first byte towards the venue; what is told is the
-median of the rounds of a kind, and beside it how far the rounds without company lie apart: less than that is nothing.
+What is told is the median, over the orders of all rounds of a kind, of command taken to first byte towards the venue,
+and beside it how far the first and the second half of a kind's rounds lie apart: less than that is nothing.
 
 python -m tests.bench.order_path_company
 """
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -20,7 +21,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.error import URLError
@@ -31,13 +33,20 @@ import websockets
 
 TOKEN: Final = "bench-0123456789abcdef0123456789abcdef"
 VIEW: Final = {"type": "view", "parts": ["prices", "book", "trades", "bars", "orders", "fills", "alerts"], "depth": 20}
+BUSY: Final = {
+    "TRADEWIND_STRATEGY_MARKET_MAKER_REQUOTE_PPM": "0",
+    "TRADEWIND_STRATEGY_MARKET_MAKER_MIN_LIFE_S": "0",
+}
+"""A strategy that moves its quotes at once sends enough orders for a median."""
 PAGES: Final = (0, 1, 0, 20)
 ROUNDS: Final = 4
 ROUND_S: Final = 15.0
 STARTS: Final = 3
 WARM_UP_S: Final = 10.0
 START_S: Final = 60.0
-_SUM: Final = re.compile(r"^tradewind_command_to_venue_seconds_(sum|count)(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
+_BUCKET: Final = re.compile(r'^tradewind_command_to_venue_seconds_bucket\{.*?le="([^"]+)".*?\} (\S+)$', re.MULTILINE)
+Buckets = dict[float, float]
+"""How many orders took at most so many seconds."""
 
 
 class Demo:
@@ -53,21 +62,33 @@ class Demo:
         with urlopen(asked, timeout=10) as answer:
             return str(answer.read().decode())
 
-    def counts(self) -> tuple[float, float, float]:
-        """Seconds of all orders from command to venue, their number, and CPU seconds of the process."""
-        found = dict.fromkeys(("sum", "count"), 0.0)
-        for name, value in _SUM.findall(self.get("/metrics")):
-            found[name] += float(value)
-        cpu = self._process.cpu_times()
-        return found["sum"], found["count"], cpu.user + cpu.system
+    def orders(self) -> Buckets:
+        """All orders since the start."""
+        found: Buckets = {}
+        for bound, count in _BUCKET.findall(self.get("/metrics")):
+            found[float(bound)] = found.get(float(bound), 0.0) + float(count)
+        return found
 
-    def round(self, seconds: float = ROUND_S) -> dict[str, float]:
+    def cpu_s(self) -> float:
+        """CPU seconds of the process since its start."""
+        spent = self._process.cpu_times()
+        return float(spent.user + spent.system)
+
+    def round(self, seconds: float = ROUND_S) -> "Round":
         """The order path during so many seconds."""
-        begun_s = time.monotonic()
-        before = self.counts()
+        begun_s, cpu_s, before = time.monotonic(), self.cpu_s(), self.orders()
         time.sleep(seconds)
-        took_s, orders, cpu = (b - a for a, b in zip(before, self.counts(), strict=True))
-        return {"us": took_s / orders * 1e6, "orders": orders, "cpu": cpu / (time.monotonic() - begun_s)}
+        after = self.orders()
+        cpu = (self.cpu_s() - cpu_s) / (time.monotonic() - begun_s)
+        return Round({bound: count - before.get(bound, 0.0) for bound, count in after.items()}, cpu)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Round:
+    """One round: its orders, and the share of a core that the process took."""
+
+    orders: Buckets
+    cpu: float
 
 
 @contextlib.contextmanager
@@ -80,6 +101,7 @@ def demo(**settings: str) -> Iterator[Demo]:
             "TRADEWIND_SIM_VENUE_PORT": str(ports[1]),
             "TRADEWIND_API_OPERATOR_TOKENS": f"bench:viewer:{TOKEN}",
             "TRADEWIND_LOG_LEVEL": "error",
+            **BUSY,
         }
         process = subprocess.Popen(
             [sys.executable, "-m", "tradewind.runtime", "demo", "--data-dir", folder],
@@ -99,7 +121,7 @@ def _wait_for(running: Demo) -> None:
     until_s = time.monotonic() + START_S
     while True:
         try:
-            if running.counts()[1] > 0:
+            if any(running.orders().values()):
                 break
         except URLError:
             pass
@@ -163,9 +185,9 @@ def collector() -> Iterator[str]:
         server.server_close()
 
 
-def with_pages() -> dict[int, list[dict[str, float]]]:
+def with_pages() -> dict[int, list[Round]]:
     """Rounds by the number of open pages."""
-    rounds: dict[int, list[dict[str, float]]] = {count: [] for count in PAGES}
+    rounds: dict[int, list[Round]] = {count: [] for count in PAGES}
     with demo() as running:
         for count in itertools.chain.from_iterable([PAGES] * ROUNDS):
             with pages(running.port, count):
@@ -173,9 +195,9 @@ def with_pages() -> dict[int, list[dict[str, float]]]:
     return rounds
 
 
-def with_traces() -> dict[bool, list[dict[str, float]]]:
+def with_traces() -> dict[bool, list[Round]]:
     """Rounds by whether every order is traced."""
-    rounds: dict[bool, list[dict[str, float]]] = {False: [], True: []}
+    rounds: dict[bool, list[Round]] = {False: [], True: []}
     with collector() as url:
         for is_traced in [False, True] * STARTS:
             with demo(**({"TRADEWIND_TRACING_OTLP_URL": url} if is_traced else {})) as running:
@@ -183,19 +205,33 @@ def with_traces() -> dict[bool, list[dict[str, float]]]:
     return rounds
 
 
-def figures(rounds: dict[Any, list[dict[str, float]]]) -> dict[Any, dict[str, float]]:
-    """The median of each kind's rounds, and how far they lie apart, as a part of it."""
+def figures(rounds: dict[Any, list[Round]]) -> dict[Any, dict[str, float]]:
+    """Of each kind: median in us, how far its halves lie apart as a part of it, share of a core, number of orders."""
     found = {}
     for kind, ones in rounds.items():
-        took = [one["us"] for one in ones]
-        middle = statistics.median(took)
+        middle = median_us(ones)
+        halves = median_us(ones[::2]), median_us(ones[1::2])
         found[kind] = {
             "us": middle,
-            "spread": (max(took) - min(took)) / middle,
-            "cpu": statistics.median(one["cpu"] for one in ones),
-            "orders": sum(one["orders"] for one in ones),
+            "apart": abs(halves[0] - halves[1]) / middle,
+            "cpu": statistics.median(one.cpu for one in ones),
+            "orders": sum(max(one.orders.values()) for one in ones),
         }
     return found
+
+
+def median_us(rounds: Sequence[Round]) -> float:
+    """Of all orders of the rounds; within a bucket orders are taken to lie evenly."""
+    whole: Counter[float] = Counter()
+    for one in rounds:
+        whole.update(one.orders)
+    half = max(whole.values()) / 2
+    lower, below = 0.0, 0.0
+    for bound, count in sorted(whole.items()):
+        if count >= half:
+            return (lower + (bound - lower) * (half - below) / (count - below)) * 1e6
+        lower, below = bound, count
+    raise ValueError("no order was sent")
 
 
 def run() -> dict[str, dict[Any, dict[str, float]]]:
