@@ -242,6 +242,10 @@ public:
     FixEngineImpl(const std::string& settings, bool accepts, size_t capacity, size_t most_bytes, int fd)
         : text_(settings), settings_(text_), queue_(capacity, most_bytes, fd), taps_(settings_, queue_),
           stores_(settings_), application_(queue_, taps_) {
+        // QuickFIX knows sessions by their names in the whole process; a second one of a name would take the first away.
+        for (const FIX::SessionID& each : settings_.getSessions())
+            if (FIX::Session::lookupSession(each) != nullptr)
+                throw std::runtime_error("session " + each.toString() + " is in use in this process: stop it first");
         if (accepts) acceptor_.reset(new FIX::SocketAcceptor(application_, stores_, settings_, taps_));
         else initiator_.reset(new FIX::SocketInitiator(application_, stores_, settings_, taps_));
     }
@@ -258,15 +262,20 @@ public:
     }
     void stop(bool force) {
         queue_.close();
-        if (!started_) return;
+        std::lock_guard<std::mutex> stopping(stopping_);
+        if (started_ && acceptor_) acceptor_->stop(force);
+        if (started_ && initiator_) initiator_->stop(force);
         started_ = false;
-        if (acceptor_) acceptor_->stop(force);
-        else initiator_->stop(force);
+        // The sessions end here and not with this object: their names are free for the next engine.
+        std::lock_guard<std::mutex> lock(alive_);
+        acceptor_.reset();
+        initiator_.reset();
     }
     std::vector<FixItem> take(size_t most) { return queue_.take(most); }
     FixCounters counters() { return queue_.counters(); }
 
     FixSent send(const std::string& id, const std::string& text) {
+        std::lock_guard<std::mutex> lock(alive_);
         FIX::Session& session = find(id);
         const std::string begin = session.getSessionID().getBeginString().getValue();
         const FIX::DataDictionary& words = session.getDataDictionaryProvider().getSessionDataDictionary(begin);
@@ -278,17 +287,31 @@ public:
         return FixSent{written && number != 0, number};
     }
     FixState state(const std::string& id) {
+        std::lock_guard<std::mutex> lock(alive_);
         FIX::Session& session = find(id);
         return FixState{session.isLoggedOn(), session.isEnabled(), session.getExpectedSenderNum(),
                         session.getExpectedTargetNum()};
     }
-    void logon(const std::string& id) { find(id).logon(); }
-    void logout(const std::string& id, const std::string& reason) { find(id).logout(reason); }
-    void expect(const std::string& id, int number) { find(id).setNextTargetMsgSeqNum(number); }
-    void set_next_sender(const std::string& id, int number) { find(id).setNextSenderMsgSeqNum(number); }
+    void logon(const std::string& id) {
+        std::lock_guard<std::mutex> lock(alive_);
+        find(id).logon();
+    }
+    void logout(const std::string& id, const std::string& reason) {
+        std::lock_guard<std::mutex> lock(alive_);
+        find(id).logout(reason);
+    }
+    void expect(const std::string& id, int number) {
+        std::lock_guard<std::mutex> lock(alive_);
+        find(id).setNextTargetMsgSeqNum(number);
+    }
+    void set_next_sender(const std::string& id, int number) {
+        std::lock_guard<std::mutex> lock(alive_);
+        find(id).setNextSenderMsgSeqNum(number);
+    }
 
 private:
     FIX::Session& find(const std::string& id) {
+        if (!acceptor_ && !initiator_) throw std::out_of_range("no FIX session " + id + ": the engine is stopped");
         const auto& ids = acceptor_ ? acceptor_->getSessions() : initiator_->getSessions();
         for (const FIX::SessionID& each : ids) {
             if (each.toString() != id) continue;
@@ -296,6 +319,7 @@ private:
         }
         throw std::out_of_range("no FIX session " + id + " in this engine");
     }
+    std::mutex stopping_, alive_;
     std::istringstream text_;
     FIX::SessionSettings settings_;
     FixQueue queue_;

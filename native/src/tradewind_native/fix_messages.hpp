@@ -83,9 +83,9 @@ inline FixFault fix_fields(const char* data, size_t size, FixSpan* out) {
         while (is_digit(*p) && p - start < 8) tag = tag * 10 + (*p++ - '0');
         if (p == start || *p != '=' || *start == '0') return FixFault::TAG;
         const char* value = ++p;
-        // The body ends with SOH, so there is one.
-        p = static_cast<const char*>(std::memchr(p, '\001', static_cast<size_t>(end - p)));
-        if (p == nullptr || p == value) return FixFault::TAG;
+        // The body ends with SOH, so there is one; values are short, and a loop finds it sooner than memchr.
+        while (*p != '\001') ++p;
+        if (p == value || p >= end) return FixFault::TAG;
         const int slot = tag <= FIX_LARGEST ? slots.of[tag] : -1;
         if (slot >= 0) {
             if (out[slot].at != nullptr) return FixFault::REPEATED;

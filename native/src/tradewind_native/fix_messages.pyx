@@ -19,6 +19,10 @@ cdef extern from "tradewind_native/fix_messages.hpp" namespace "tradewind" nogil
     Number parse_decimal(const char*, char, int, bint, int64_t&)
 
 
+cdef extern from "Python.h":
+    str PyUnicode_DecodeLatin1(const char*, Py_ssize_t, const char*)
+
+
 cdef enum:
     SLOTS = 22
 
@@ -27,7 +31,7 @@ cdef object make = tuple.__new__
 
 
 cdef inline str text(const FixSpan* field):
-    return field.at[:field.size].decode("latin-1") if field.at != NULL else ""
+    return PyUnicode_DecodeLatin1(field.at, field.size, NULL) if field.at != NULL else ""
 
 
 cdef inline int64_t number(const FixSpan* fields, int slot, int precision) except? -1:

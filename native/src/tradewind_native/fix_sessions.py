@@ -139,7 +139,8 @@ class FixEngine:
     def stop(self, *, force: bool = False) -> None:
         """Log out and end QuickFIX's thread, which takes up to the logout's time; ``force`` does not say good-bye.
 
-        Blocks: on an event loop it belongs into ``asyncio.to_thread``. What is queued can still be taken.
+        Blocks: on an event loop it belongs into ``asyncio.to_thread``. What is queued can still be taken; every other
+        call about a session is an error from here on.
         """
         self._engine.stop(force)
         self._stopped = True
@@ -161,7 +162,11 @@ class FixEngine:
             raise ValueError(f"the FIX message cannot be sent: {error}") from error
 
     def state(self, session_id: str) -> SessionState:
-        """How a session stands."""
+        """How a session stands.
+
+        Raises:
+            IndexError: the engine is stopped, or has no such session.
+        """
         return SessionState(*self._engine.state(session_id.encode()))
 
     def logon(self, session_id: str) -> None:
