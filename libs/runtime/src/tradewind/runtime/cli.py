@@ -31,6 +31,7 @@ Examples:
   tradewind up --processes    each service as its own process, over Kafka or RabbitMQ
   tradewind run market-data   one service, as a container does
   tradewind services          which services are installed
+  tradewind venues            which exchange adapters are installed, and what each can do here
   tradewind status            what a running platform says of itself
   tradewind login NAME        who kill, orders, accounts and status act as
   tradewind users list        who may log in to the page

@@ -59,6 +59,7 @@ class PlatformSettings(msgspec.Struct, frozen=True, kw_only=True):
     market_data_url: str = ""
     orders_url: str = ""
     venue: str = "BINANCE"
+    venue_adapter: str = "binance"  # who speaks to it; `tradewind venues` lists those that are installed
     account: str = "main"
     symbols: str = "BTCUSDT"
     venue_rest_url: str = "http://127.0.0.1:8081"

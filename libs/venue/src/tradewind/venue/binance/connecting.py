@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tradewind.model.identifiers import AccountId, Venue
+from tradewind.venue.adapters import VenueAdapter, VenueSettings
 from tradewind.venue.binance.account_queries import AccountQueries
 from tradewind.venue.binance.connection_pool import ConnectionPool
 from tradewind.venue.binance.execution import BinanceExecutionClient, visibility_delay
@@ -88,3 +89,37 @@ def symbols_of(text: str) -> tuple[str, ...]:
     if not symbols or not all(symbol.isascii() and symbol.isalnum() for symbol in symbols):
         raise ValueError(f"TRADEWIND_SYMBOLS={text!r}: name symbols like BTCUSDT,ETHUSDT")
     return symbols
+
+
+def _market_data(settings: VenueSettings) -> BinanceMarketDataClient:
+    return market_data_client(
+        venue=settings.venue,
+        symbols=symbols_of(settings.symbols),
+        rest_url=settings.rest_url,
+        stream_url=settings.stream_url,
+        options=FeedOptions(stale_after_s=settings.stale_after_s),
+        limits=settings.limits,
+    )
+
+
+def _execution(settings: VenueSettings) -> BinanceExecutionClient:
+    return execution_client(
+        venue=settings.venue,
+        account=settings.account,
+        symbols=symbols_of(settings.symbols),
+        rest_url=settings.rest_url,
+        stream_url=settings.stream_url,
+        api_key=settings.api_key,
+        api_secret=settings.api_secret,
+        receive_window_s=settings.receive_window_s,
+        limits=settings.limits,
+    )
+
+
+ADAPTER = VenueAdapter(
+    name="binance",
+    about="Binance spot, the real one or the simulated venue",
+    market_data=_market_data,
+    execution=_execution,
+    limits=RateLimits,
+)

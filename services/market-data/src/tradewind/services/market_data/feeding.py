@@ -7,20 +7,19 @@
 import collections
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from tradewind.model.identifiers import InstrumentId, Venue
 from tradewind.model.instruments import Instrument
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.market_data.last_seen import LastSeen
 from tradewind.services.market_data.settings import MarketDataSettings
-from tradewind.venue.adapter import MarketDataClient
+from tradewind.venue.adapters import FeedClient
 from tradewind.wire.events import FeedStatusChanged
 from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.market_records import RecordArray
 from tradewind.wire.messages import EventIds
 from tradewind.wire.topics import MD_STATUS, market_events
-from tradewind_native.order_book import OrderBook
 
 if TYPE_CHECKING:
     from prometheus_client import Counter
@@ -29,37 +28,6 @@ MAX_RECENT_BATCHES: Final = 16_384
 WHOLE_EVERY_S: Final = 2.0
 """A quiet instrument's last values are back so soon after Redis lost them."""
 _NS_PER_S: Final = 1_000_000_000
-
-
-class FeedStatistics(Protocol):
-    """Counters that an adapter keeps."""
-
-    frames: int
-    trades: int
-    tickers: int
-    malformed: int
-    unknown: int
-    out_of_order: int
-    gaps: int
-    snapshots: int
-    connections: int
-    stale: int
-
-
-class FeedClient(MarketDataClient, Protocol):
-    """What this service wants of an adapter beyond ``MarketDataClient``."""
-
-    @property
-    def statistics(self) -> FeedStatistics: ...
-    @property
-    def compared(self) -> int: ...
-    @property
-    def equal(self) -> int: ...
-    @property
-    def first_difference(self) -> str | None: ...
-    def book(self, instrument_id: InstrumentId) -> OrderBook: ...
-    def in_sync(self, instrument_id: InstrumentId) -> bool: ...
-    async def close(self) -> None: ...
 
 
 class VenueFeed:

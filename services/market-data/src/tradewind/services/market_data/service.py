@@ -13,16 +13,14 @@ from tradewind.model.identifiers import InstrumentId
 from tradewind.model.instruments import Instrument
 from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.service import Service, ServiceContext, ServiceKind
-from tradewind.runtime.venue_connecting import venue_limits
+from tradewind.runtime.venue_connecting import feed_client_of, venue_limits
 from tradewind.runtime.waiting import until_there
-from tradewind.services.market_data.feeding import FeedClient, VenueFeed
+from tradewind.services.market_data.feeding import VenueFeed
 from tradewind.services.market_data.settings import MarketDataSettings
 from tradewind.services.market_data.stepping import mark_steps
 from tradewind.store.instruments import InstrumentNumberTaken, InstrumentRepository
 from tradewind.venue.adapter import VenueError
-from tradewind.venue.binance.connecting import market_data_client, symbols_of
-from tradewind.venue.binance.market_data import FeedOptions
-from tradewind.venue.binance.rate_limits import RateLimits
+from tradewind.venue.adapters import FeedClient
 from tradewind.wire.events import InstrumentDefined
 from tradewind.wire.messages import EventIds
 from tradewind.wire.topics import REF_INSTRUMENTS
@@ -32,10 +30,10 @@ async def run(context: ServiceContext) -> None:
     """Feed the bus until cancelled.
 
     Raises:
-        StartRefused: the venue does not know a symbol, or a setting has a wrong form.
+        StartRefused: no adapter can do it, the venue does not know a symbol, or a setting has a wrong form.
     """
     async with venue_limits(context, for_orders=False) as limits:
-        client = _client(context, limits)
+        client = feed_client_of(context.platform, limits, context.settings.stale_after_s)
         try:
             instruments = await _instruments(context, client)
             await _define(context, instruments)
@@ -63,21 +61,6 @@ async def _tick(feed: VenueFeed, interval_s: float) -> None:
     while True:
         await asyncio.sleep(interval_s)
         await feed.tick()
-
-
-def _client(context: ServiceContext, limits: RateLimits) -> FeedClient:
-    platform, settings = context.platform, context.settings
-    try:
-        return market_data_client(
-            venue=platform.venue,
-            symbols=symbols_of(platform.symbols),
-            rest_url=platform.venue_rest_url,
-            stream_url=platform.venue_stream_url,
-            options=FeedOptions(stale_after_s=settings.stale_after_s),
-            limits=limits,
-        )
-    except ValueError as error:
-        raise StartRefused(str(error)) from error
 
 
 async def _instruments(context: ServiceContext, client: FeedClient) -> Sequence[Instrument]:
