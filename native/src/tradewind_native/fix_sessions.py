@@ -13,6 +13,7 @@ QuickFIX 1.15 listens on every interface of the machine. Keep the port behind a 
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 64 * 1024 * 1024
 BATCH: Final = 1024
+_WHOLE_STORES: Final = {
+    "session": re.compile(rb"\d{8}-\d\d:\d\d:\d\d(\.\d+)?\s*$"),
+    "seqnums": re.compile(rb"\d{10} : \d{10}\s*$"),
+}
 _ALL_DAY: Final = "00:00:00"
 
 
@@ -110,6 +115,7 @@ class FixEngine:
             raise ValueError("a FIX engine needs at least one session and a queue of at least one event")
         _check_dictionaries(sessions)
         folder.mkdir(parents=True, exist_ok=True)
+        _check_stores(folder)
         self._wait_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopped = False
         try:
@@ -234,6 +240,18 @@ def _check_dictionaries(sessions: Sequence[FixSession]) -> None:
     for session in sessions:
         if session.dictionary is not None and not session.dictionary.is_file():
             raise ValueError(f"there is no FIX data dictionary {session.dictionary}: name QuickFIX's XML file of it")
+
+
+def _check_stores(folder: Path) -> None:
+    """QuickFIX ends the process at a cut-off .session, and begins at 1 again after a cut-off .seqnums."""
+    for suffix, whole in _WHOLE_STORES.items():
+        for path in folder.glob(f"*.{suffix}"):
+            text = path.read_bytes()
+            if text and whole.match(text) is None:
+                raise ValueError(
+                    f"the FIX store file {path} is cut off: put it back from a copy, or agree on a sequence reset with "
+                    "the peer and delete the session's files"
+                )
 
 
 def _text(kind: str, sessions: Sequence[FixSession], folder: Path) -> bytes:
