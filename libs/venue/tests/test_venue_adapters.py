@@ -53,6 +53,11 @@ def test_the_default_adapter_makes_both_clients() -> None:
     assert client.account_id == "BINANCE-main"
 
 
+def test_settings_never_show_what_they_hold() -> None:
+    settings = msgspec.structs.replace(SETTINGS, own={"password": "hidden"})
+    assert repr(settings) == f"{settings}" == "VenueSettings(BINANCE-main, BTCUSDT)"
+
+
 @pytest.mark.usefixtures("points")
 @pytest.mark.parametrize(
     ("name", "complaint"),

@@ -95,6 +95,10 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
     own: Mapping[str, str] = {}
     """The variables TRADEWIND_VENUE_<ADAPTER>_<FIELD>, by field in lower case."""
 
+    def __repr__(self) -> str:
+        """Whose they are: keys, and what ``own`` holds, are never shown."""
+        return f"VenueSettings({self.venue}-{self.account}, {self.symbols})"
+
 
 def nothing_missing() -> str:
     """For an adapter that needs nothing but its package."""
