@@ -13,7 +13,7 @@ from typing import Final
 from tradewind.model.identifiers import InstrumentId, Venue
 from tradewind.runtime.lockstep import ReplayStep, SteppingVenue
 from tradewind.runtime.service import ServiceContext
-from tradewind.services.market_data.feeding import FeedClient
+from tradewind.venue.adapters import FeedClient
 from tradewind.wire.events import ReplayStepEnded
 from tradewind.wire.messages import EventIds
 from tradewind.wire.topics import market_events
