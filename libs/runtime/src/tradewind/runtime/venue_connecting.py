@@ -5,6 +5,7 @@ processes of the deployment count together. Its one task belongs to the block: i
 and ends with it.
 """
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
@@ -70,7 +71,7 @@ async def venue_limits(context: ServiceContext, *, for_orders: bool) -> AsyncIte
         StartRefused: there is no such adapter here.
     """
     platform = context.platform
-    adapter = _adapter_of(platform)
+    adapter = await asyncio.to_thread(_adapter_of, platform)  # its code is loaded now, which takes a while
     shared = SharedRateLimits(
         context.last_values.url,
         venue=platform.venue,
