@@ -1,12 +1,15 @@
 """The watchdog of the event loop: a blocking call is named in the log while it still blocks."""
 
 import asyncio
+import contextlib
 import time
 
 import pytest
 import structlog
 
+from tradewind.runtime import loop_watching
 from tradewind.runtime.loop_stalls import MOST_KEPT, StallWatch, last_stalls
+from tradewind.runtime.loop_watching import watch_loop
 from tradewind.runtime.metrics import Metrics, ProcessMetrics
 
 BOUND_S = 0.05
@@ -17,6 +20,10 @@ def block_the_loop_until_noticed(before: int) -> None:
     until = time.monotonic() + 30
     while len(last_stalls()) == before and time.monotonic() < until:
         time.sleep(0.01)
+
+
+def block(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 async def until_counted(process: ProcessMetrics, count: int) -> None:
@@ -85,3 +92,20 @@ async def test_only_the_last_ones_are_kept() -> None:
     for number in range(MOST_KEPT + 5):
         loop_stalls._kept.append(loop_stalls.Stall(number, "f", ()))
     assert [stall.noticed_ns for stall in last_stalls()] == list(range(5, MOST_KEPT + 5))
+
+
+async def test_what_blocks_while_a_process_starts_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_watching, "START_S", 0.6)
+    process = ProcessMetrics()
+    watching = asyncio.ensure_future(watch_loop(Metrics("runtime", process), round(BOUND_S * 1_000)))
+    await asyncio.sleep(0)
+    block(10 * BOUND_S)
+    assert last_stalls() == []
+    async with asyncio.timeout(30):
+        while not last_stalls():
+            block(2 * BOUND_S)
+            await asyncio.sleep(0.05)
+    watching.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watching
+    assert process.total("loop_stalls") >= 1
