@@ -1,4 +1,4 @@
-"""What the Python twins of ``tradewind_native.book_frames`` share: exact numbers, records, one frame after another."""
+"""What the Python twins of decoders share: instruments, exact numbers, records, one frame after another."""
 
 import re
 from abc import ABC, abstractmethod
@@ -40,6 +40,25 @@ class Known(NamedTuple):
     size_precision: int
 
 
+def known_by_symbol(instruments: Sequence[tuple[str, int, int, int]]) -> dict[str, Known]:
+    """What a decoder is made for: the venue's symbol, instrument number, price precision, size precision.
+
+    Raises:
+        ValueError: a symbol comes twice, a precision is not within 0 and 18, or a number is not 32-bit.
+    """
+    found: dict[str, Known] = {}
+    for symbol, number, price_precision, size_precision in instruments:
+        for precision in (price_precision, size_precision):
+            if not 0 <= precision <= MAX_PRECISION:
+                raise ValueError(f"{symbol}: precision {precision} is not within 0 and {MAX_PRECISION}")
+        if not 0 <= number < 2**32:
+            raise ValueError(f"{symbol}: instrument number {number} does not fit 32 bits")
+        if symbol in found:
+            raise ValueError(f"symbol {symbol} is given twice")
+        found[symbol] = Known(number, price_precision, size_precision)
+    return found
+
+
 class BookFrameDecoder(ABC):
     """See ``tradewind_native.book_frames.BookFrameDecoder``. They differ where a key comes twice in an object."""
 
@@ -47,16 +66,7 @@ class BookFrameDecoder(ABC):
 
     def __init__(self, instruments: Sequence[tuple[str, int, int, int]]) -> None:
         """``instruments``: the venue's symbol, instrument number, price precision, size precision."""
-        self._instruments: dict[str, Known] = {}
-        for symbol, number, price_precision, size_precision in instruments:
-            for precision in (price_precision, size_precision):
-                if not 0 <= precision <= MAX_PRECISION:
-                    raise ValueError(f"{symbol}: precision {precision} is not within 0 and {MAX_PRECISION}")
-            if not 0 <= number < 2**32:
-                raise ValueError(f"{symbol}: instrument number {number} does not fit 32 bits")
-            if symbol in self._instruments:
-                raise ValueError(f"symbol {symbol} is given twice")
-            self._instruments[symbol] = Known(number, price_precision, size_precision)
+        self._instruments = known_by_symbol(instruments)
         self._taken: list[tuple[int, ...]] = []
         self._begin(0)
 

@@ -13,16 +13,19 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 import numpy as np
 
+from tradewind.venue.book_decoding import (
+    INT64_MAX,
+    MAX_FRAME_BYTES,
+    MAX_LEVELS,
+    UINT64_MAX,
+    Known,
+    known_by_symbol,
+)
 from tradewind.wire.market_records import MARKET_RECORD, RecordArray, RecordFlag, RecordKind, RecordSide
 from tradewind_native.frames import FrameKind, MalformedFrame, UnknownFrame
 
 __all__ = ["BinanceDecoder", "FrameKind", "MalformedFrame", "UnknownFrame"]
 
-MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
-MAX_LEVELS: Final = 50_000
-MAX_PRECISION: Final = 18
-INT64_MAX: Final = 2**63 - 1
-UINT64_MAX: Final = 2**64 - 1
 NS_PER_MS: Final = 1_000_000
 
 _DECIMAL: Final = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
@@ -93,12 +96,6 @@ class _Snapshot(msgspec.Struct):
 _KIND_OF_EVENT: Final = {"depthUpdate": FrameKind.DEPTH, "trade": FrameKind.TRADE, ABSENT: FrameKind.TICKER}
 
 
-class _Instrument(NamedTuple):
-    number: int
-    price_precision: int
-    size_precision: int
-
-
 class _Decoded(NamedTuple):
     """One frame's records and what the decoder remembers of it."""
 
@@ -115,16 +112,7 @@ class BinanceDecoder:
 
     def __init__(self, instruments: Sequence[tuple[str, int, int, int]]) -> None:
         """``instruments``: the venue's symbol, instrument number, price precision, size precision."""
-        self._instruments: dict[str, _Instrument] = {}
-        for symbol, number, price_precision, size_precision in instruments:
-            for precision in (price_precision, size_precision):
-                if not 0 <= precision <= MAX_PRECISION:
-                    raise ValueError(f"{symbol}: precision {precision} is not within 0 and {MAX_PRECISION}")
-            if not 0 <= number < 2**32:
-                raise ValueError(f"{symbol}: instrument number {number} does not fit 32 bits")
-            if symbol in self._instruments:
-                raise ValueError(f"symbol {symbol} is given twice")
-            self._instruments[symbol] = _Instrument(number, price_precision, size_precision)
+        self._instruments = known_by_symbol(instruments)
         self._parse_envelope = msgspec.json.Decoder(_Envelope)
         self._parse_head = msgspec.json.Decoder(_Head)
         self._parse_depth = msgspec.json.Decoder(_Depth)
@@ -226,7 +214,7 @@ class BinanceDecoder:
         except (msgspec.DecodeError, RecursionError) as error:
             raise MalformedFrame(f"malformed Binance frame: {error}") from None
 
-    def _instrument_of(self, symbol: str) -> _Instrument:
+    def _instrument_of(self, symbol: str) -> Known:
         instrument = self._instruments.get(symbol)
         if instrument is None:
             raise UnknownFrame(f"unknown Binance frame: symbol {symbol!r}")
@@ -306,7 +294,7 @@ def _time(milliseconds: int) -> int:
     return milliseconds * NS_PER_MS
 
 
-def _level(level: Level, instrument: _Instrument) -> tuple[int, int]:
+def _level(level: Level, instrument: Known) -> tuple[int, int]:
     price = _mantissa(level[0], instrument.price_precision, sign_allowed=True)
     return price, _mantissa(level[1], instrument.size_precision, sign_allowed=False)
 
