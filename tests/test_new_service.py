@@ -166,7 +166,7 @@ def _variable(name: str) -> str:
         ("service", "utils", "does not say what the service does"),
         ("service", "kafka", "is the name of another part of the platform"),
         ("service", "class", "is a word of Python"),
-        ("service", "venue", "TRADEWIND_VENUE_REST_URL"),
+        ("service", "venue", "TRADEWIND_VENUE_ADAPTER"),
         ("service", "strategy-carry", "use tradewind new strategy carry"),
         ("strategy", "c" * 25, "it takes 2 to 24 characters"),
         ("strategy", "strategy-", "cannot be a name"),
