@@ -1,0 +1,1 @@
+"""Market data of venues that stream their books with proof: what their adapters share."""

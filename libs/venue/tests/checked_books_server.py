@@ -1,0 +1,171 @@
+"""A small real server on loopback that speaks the parts of OKX's and Kraken's public interfaces that we use."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from aiohttp import WSMsgType, web
+
+from tradewind.model.identifiers import InstrumentId
+from tradewind.wire.market_records import RecordArray, RecordKind
+
+OKX_INSTRUMENTS = [
+    {"instId": "BTC-USDT", "instType": "SPOT", "baseCcy": "BTC", "quoteCcy": "USDT", "tickSz": "0.1"}
+    | {"lotSz": "0.00000001", "minSz": "0.00001", "maxLmtSz": "9999999999"},
+    {"instId": "UNI-USD-SWAP", "instType": "SWAP", "uly": "UNI-USD", "tickSz": "0.001", "lotSz": "1", "minSz": "1"},
+    {"instId": "BTC-USD-220527", "instType": "FUTURES", "uly": "BTC-USD", "tickSz": "0.1", "lotSz": "1", "minSz": "1"},
+]
+KRAKEN_PRICE_DECIMALS = {
+    "WAVES/EUR": 4, "XMR/USD": 2, "KSM/XBT": 6, "GRT/ETH": 7, "SC/EUR": 5, "ETH/CHF": 2, "OCEAN/XBT": 8,
+    "OMG/USD": 6, "XBT/CHF": 1, "ADA/XBT": 8,
+}  # fmt: skip
+
+
+def kraken_pairs() -> dict[str, Any]:
+    return {
+        f"X{name}": {"altname": name.replace("/", ""), "wsname": name, "pair_decimals": decimals, "lot_decimals": 8}
+        | {"ordermin": "0.002", "costmin": "0.5", "tick_size": f"{10.0**-decimals:.{decimals}f}"}
+        for name, decimals in KRAKEN_PRICE_DECIMALS.items()
+    } | {"DARK.d": {"altname": "DARK.d", "pair_decimals": 2, "lot_decimals": 8}}
+
+
+class CheckedBooksServer:
+    """``asked`` are the messages of the clients, ``sockets`` their connections as they come."""
+
+    def __init__(self) -> None:
+        self.sockets: asyncio.Queue[web.WebSocketResponse] = asyncio.Queue()
+        self.asked: list[Any] = []
+        self.answers: dict[str, web.Response | None] = {}
+        self.is_silent = False
+        self.port = 0
+        self._changed = asyncio.Event()
+        self._open: list[web.WebSocketResponse] = []
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_get("/ws/v5/public", self._on_socket)
+        app.router.add_get("/", self._on_socket)
+        app.router.add_get("/{path:.*}", self._on_question)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        for socket in self._open:
+            await socket.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def next_socket(self) -> web.WebSocketResponse:
+        return await asyncio.wait_for(self.sockets.get(), 20)
+
+    async def until_asked(self, part: str, times: int = 1) -> None:
+        async with asyncio.timeout(20):
+            while self.count(part) < times:
+                self._changed.clear()
+                await self._changed.wait()
+
+    def count(self, part: str) -> int:
+        return sum(part in message for message in self.asked)
+
+    async def _on_socket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(compress=False)
+        await socket.prepare(request)
+        self._open.append(socket)
+        await self.sockets.put(socket)
+        async for message in socket:
+            if message.type is WSMsgType.TEXT:
+                self.asked.append(message.data)
+                self._changed.set()
+                if message.data == "ping" and not self.is_silent:
+                    await socket.send_str("pong")
+        return socket
+
+    async def _on_question(self, request: web.Request) -> web.Response:
+        if (answer := self.answers.get(request.path)) is not None:
+            return answer
+        if request.path == "/api/v5/public/instruments":
+            found = [each for each in OKX_INSTRUMENTS if each["instType"] == request.query["instType"]]
+            return web.json_response({"code": "0", "msg": "", "data": found})
+        assert request.path == "/0/public/AssetPairs"
+        return web.json_response({"error": [], "result": kraken_pairs()})
+
+
+class Recorder:
+    """A handler that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.batches: list[RecordArray] = []
+        self.statuses: list[tuple[InstrumentId | None, str]] = []
+        self.details: list[str] = []
+        self.changed = asyncio.Event()
+
+    def on_records(self, records: RecordArray) -> None:
+        assert not records.flags.writeable
+        self.batches.append(records.copy())
+        self.changed.set()
+
+    def on_feed_status(self, instrument_id: InstrumentId | None, state: str, detail: str) -> None:
+        self.statuses.append((instrument_id, state))
+        self.details.append(detail)
+        self.changed.set()
+
+    @property
+    def records(self) -> RecordArray:
+        return np.concatenate(self.batches)
+
+    def of_kind(self, kind: RecordKind) -> RecordArray:
+        records = self.records
+        chosen: RecordArray = records[records["kind"] == kind]
+        return chosen
+
+    async def until(self, condition: Any) -> None:
+        async with asyncio.timeout(30):
+            while not condition():
+                self.changed.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.changed.wait(), 0.05)
+
+
+@contextlib.asynccontextmanager
+async def served() -> AsyncIterator[CheckedBooksServer]:
+    server = CheckedBooksServer()
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@contextlib.asynccontextmanager
+async def running(client: Any) -> AsyncIterator[Recorder]:
+    recorder = Recorder()
+    task = asyncio.create_task(client.run(await client.instruments(), recorder))
+    try:
+        yield recorder
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await client.close()
+
+
+async def play(socket: web.WebSocketResponse, frames: Sequence[object]) -> None:
+    for frame in frames:
+        await socket.send_str(frame if isinstance(frame, str) else json.dumps(frame, separators=(",", ":")))
+
+
+def recorded(path: Path) -> Iterator[str]:
+    """What the venue sent: lines of time, colon, frame."""
+    if not path.is_file():
+        pytest.skip(f"no capture {path}")
+    for line in path.read_text().splitlines():
+        at, _, frame = line.partition(": ")
+        if at.replace(".", "").isdigit():
+            yield frame
