@@ -1,6 +1,7 @@
 """A cancellation always arrives, whatever the driver makes of it; going away and coming back is said once each."""
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator
@@ -98,3 +99,17 @@ async def test_what_uvloop_says_of_a_connection_that_was_reset_is_an_absence(lin
 
     assert await link.attempt(call) is None
     assert not link.available
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_an_end_that_is_cancelled_at_any_moment_leaves_no_connection_open(link: RedisLink, steps: int) -> None:
+    assert await link.attempt(link.client.ping)
+    [connection] = link.client.connection_pool._available_connections
+    closing = asyncio.ensure_future(link.close())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    closing.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await closing
+    # Cancelled before its first step it is not an end yet.
+    assert not connection.is_connected or steps == 0

@@ -85,6 +85,14 @@ class RedisLink:
     async def close(self) -> None:
         """Close all connections; it may be used again afterwards."""
         try:
+            await self._disconnect()
+        except asyncio.CancelledError:
+            # The client closes its connections in tasks; one that is cancelled before it begins closes nothing.
+            await self._disconnect()
+            raise
+
+    async def _disconnect(self) -> None:
+        try:
             async with asyncio.timeout(self._timeout_s):
                 await self.client.aclose()
                 await self.client.connection_pool.disconnect()
