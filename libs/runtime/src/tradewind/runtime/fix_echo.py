@@ -5,7 +5,6 @@ SecurityDefinition come back, and every other application message is refused.
 """
 
 import asyncio
-import sysconfig
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,65 +12,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tradewind.runtime.stop_signals import StopSwitch, stop_signals
+from tradewind.venue.fix_dictionaries import dictionary
 
 if TYPE_CHECKING:
     from tradewind_native.fix_events import FixEvent
 
-DICTIONARY_NAMES: Final = {"FIX.4.2": "FIX42.xml", "FIX.4.4": "FIX44.xml"}
 ECHOED: Final = frozenset({"D", "d"})
 _STOP_BUDGET_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptorPlan:
-    """What to listen for; ``dictionaries`` is a folder of QuickFIX's data dictionaries."""
+    """What to listen for."""
 
     port: int
     begin_string: str
-    dictionaries: Path | None
     sender: str
     target: str
-
-
-def find_dictionary(begin_string: str, folder: Path | None) -> Path:
-    """The data dictionary of a version: in ``folder``, or else where QuickFIX's packages put it.
-
-    Raises:
-        FileNotFoundError: there is none; it says what to do.
-        ValueError: the version is neither FIX.4.2 nor FIX.4.4.
-    """
-    name = DICTIONARY_NAMES.get(begin_string)
-    if name is None:
-        raise ValueError(f"the FIX version is one of {', '.join(DICTIONARY_NAMES)}, not {begin_string!r}")
-    usual = [Path(root, "share", "quickfix") for root in ("/usr", "/usr/local", sysconfig.get_path("data"))]
-    folders = [folder] if folder else usual
-    for each in folders:
-        if (each / name).is_file():
-            return each / name
-    places = ", ".join(str(each) for each in folders)
-    raise FileNotFoundError(
-        f"there is no QuickFIX data dictionary {name} in {places}: name its folder in TRADEWIND_FIX_DICTIONARIES."
-    )
 
 
 def serve(plan: AcceptorPlan, say: Callable[[str], object]) -> int:
     """Answer until a signal; the exit code. What is wrong at the start is one line and 1."""
     try:
-        dictionary = find_dictionary(plan.begin_string, plan.dictionaries)
-        asyncio.run(_answer(plan, dictionary, say))
+        asyncio.run(_answer(plan, dictionary(plan.begin_string), say))
     except (ImportError, OSError, ValueError) as error:
         say(str(error))
         return 1
     return 0
 
 
-async def _answer(plan: AcceptorPlan, dictionary: Path, say: Callable[[str], object]) -> None:
+async def _answer(plan: AcceptorPlan, checked_by: Path, say: Callable[[str], object]) -> None:
     # Loaded late: QuickFIX may be missing, and then the rest of the platform works without it.
     from tradewind_native.fix_events import FixEventKind
     from tradewind_native.fix_sessions import FixEngine, FixSession
 
     session = FixSession(
-        plan.begin_string, plan.sender, plan.target, plan.port, dictionary=dictionary, reset_on_logon=True
+        plan.begin_string, plan.sender, plan.target, plan.port, dictionary=checked_by, reset_on_logon=True
     )
 
     def show(events: "Sequence[FixEvent]") -> None:

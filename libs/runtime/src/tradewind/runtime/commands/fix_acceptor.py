@@ -1,6 +1,5 @@
 """``tradewind fix-acceptor``: a FIX acceptor that sends back what it gets, for acceptance tests of the protocol."""
 
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -17,10 +16,6 @@ def fix_acceptor(
     port: Annotated[int, typer.Option(min=_PORTS[0], max=_PORTS[1], help="Where to listen, on every interface.")],
     begin_string: Annotated[str, typer.Option(help="FIX.4.2 or FIX.4.4.")] = "FIX.4.4",
     echo: Annotated[bool, typer.Option("--echo", help="Send NewOrderSingle and SecurityDefinition back.")] = False,
-    dictionaries: Annotated[
-        Path | None,
-        typer.Option(envvar="TRADEWIND_FIX_DICTIONARIES", help="Folder of QuickFIX's FIX42.xml and FIX44.xml."),
-    ] = None,
     sender: Annotated[str, typer.Option(help="Our SenderCompID.")] = "ISLD",
     target: Annotated[str, typer.Option(help="The peer's SenderCompID; TW and the version when left out.")] = "",
 ) -> None:
@@ -35,5 +30,5 @@ def fix_acceptor(
 
     if not echo:
         raise typer.BadParameter("say --echo: it is the one way in which this acceptor answers", param_hint="--echo")
-    plan = AcceptorPlan(port, begin_string, dictionaries, sender, target or f"TW{''.join(begin_string.split('.')[1:])}")
+    plan = AcceptorPlan(port, begin_string, sender, target or f"TW{''.join(begin_string.split('.')[1:])}")
     raise typer.Exit(serve(plan, typer.echo))
