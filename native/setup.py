@@ -107,6 +107,28 @@ def fix_extensions() -> list[Extension]:
     ]
 
 
+def pcap_extensions() -> list[Extension]:
+    """The reader of packet captures over the system's libpcap, or nothing and one sentence where it is missing."""
+    if not has_header("pcap/pcap.h"):
+        print(
+            "tradewind-native: libpcap is not installed (Debian: libpcap-dev), so pcap and pcapng files are not read; "
+            "everything else is built.",
+            file=sys.stderr,
+        )
+        return []
+    return [
+        Extension(
+            f"{PACKAGE}.pcap_files",
+            [f"src/{PACKAGE}/pcap_files.pyx"],
+            language="c++",
+            depends=[f"src/{PACKAGE}/udp_packets.hpp"],
+            include_dirs=["src"],
+            libraries=["pcap"],
+            extra_compile_args=["-std=c++17", "-O2", "-fvisibility=hidden"],
+        )
+    ]
+
+
 def main() -> None:
     """Run setuptools."""
     simdjson = simdjson_folder()
@@ -114,7 +136,7 @@ def main() -> None:
     workers = CPUS if sys.platform == "linux" else 0
     setup(
         ext_modules=cythonize(
-            [extension(module, simdjson) for module in MODULES] + fix_extensions(),
+            [extension(module, simdjson) for module in MODULES] + fix_extensions() + pcap_extensions(),
             include_path=["src"],
             nthreads=workers,
             # By version: C++ generated from one numpy's declarations does not compile with another one's headers.
