@@ -38,6 +38,7 @@ Examples:
   tradewind kill engage firm  halt, cancel everything, prove it (--flatten: close positions too)
   tradewind alerts list       what is wrong, and who works on it
   tradewind topics list       what is on the bus, and who is behind
+  tradewind capture info FILE  what is in a recorded feed
   tradewind db migrate        bring the database to this version
   tradewind new strategy NAME a folder with a strategy that trades
   tradewind k8s render PROFILE the Kubernetes manifests of a deployment

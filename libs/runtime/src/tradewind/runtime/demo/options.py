@@ -14,6 +14,7 @@ from tradewind.runtime.broker_urls import (
     ORDERS_VARIABLE,
     with_topic_prefix,
 )
+from tradewind.runtime.captures.opening import why_no_replay
 from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.service_registry import installed_names
 from tradewind.runtime.settings import FILE_SUFFIX, PREFIX, PlatformSettings, load_settings, service_prefix
@@ -67,6 +68,8 @@ def check(options: DemoOptions, environ: Mapping[str, str]) -> None:
     """
     if options.replay is not None and not options.replay.is_file():
         raise StartRefused(f"--replay {options.replay}: there is no such file")
+    if options.replay is not None and (why := why_no_replay(options.replay)):
+        raise StartRefused(f"--replay {options.replay}: {why}")
     if options.replay is None and options.speed != 1.0:
         raise StartRefused("--speed is for a replay: name a capture with --replay FILE")
     if options.replay is None and options.lockstep:
