@@ -12,10 +12,15 @@ import pytest
 
 from tradewind.runtime.captures.items import CaptureBroken, CaptureRefused
 from tradewind.runtime.captures.opening import open_capture
+from tradewind.store.testing import missing
 from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.market_records import RecordFlag, RecordKind, RecordSide, instrument_number
 
-databento_dbn: Any = pytest.importorskip("databento_dbn", reason="tradewind-runtime[dbn] is not installed")
+try:
+    import databento_dbn as _databento_dbn
+except ImportError:
+    missing("databento-dbn", "tradewind-runtime[dbn] is not installed", whole_module=True)
+databento_dbn: Any = _databento_dbn
 
 DATA = Path(os.environ.get("TRADEWIND_TEST_DATA", Path(__file__).resolve().parents[3].parent / "shared" / "data"))
 SAMPLES = sorted((DATA / "dbn" / "samples").glob("*.dbn*"))

@@ -29,10 +29,14 @@ from packet_files import (
 
 from tradewind.runtime.captures.items import CaptureBroken, CaptureReader, CaptureRefused
 from tradewind.runtime.captures.opening import open_capture
+from tradewind.store.testing import missing
 from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.market_records import RecordArray, RecordFlag
 
-native = pytest.importorskip("tradewind_native.pcap_files", reason="libpcap was not there when native was built")
+try:
+    from tradewind_native import pcap_files as native
+except ImportError:
+    missing("libpcap", "libpcap was not there when native was built", whole_module=True)
 
 DATA = Path(os.environ.get("TRADEWIND_TEST_DATA", Path(__file__).resolve().parents[3].parent / "shared" / "data"))
 COUNTS = {"A": 4997, "F": 3, "E": 198, "D": 1745, "U": 12, "X": 45, "P": 5000, "S": 6, "R": 3, "H": 3}

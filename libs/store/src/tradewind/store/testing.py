@@ -56,12 +56,12 @@ def dsn_of(dsn: str, database: str) -> str:
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{database}"))
 
 
-def missing(component: str, reason: str) -> NoReturn:
-    """Skip the test for want of a component, or fail it where the component is required."""
+def missing(component: str, reason: str, *, whole_module: bool = False) -> NoReturn:
+    """Skip the test (or, while it is imported, its module) for want of a component, or fail it where it is required."""
     required = {name.strip() for name in os.environ.get("TRADEWIND_TEST_REQUIRE", "").split(",")}
     if required & {"all", component}:
         pytest.fail(f"{reason} (TRADEWIND_TEST_REQUIRE asks for {component})", pytrace=False)
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=whole_module)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from tradewind.runtime.captures.book_proofs import BookProof, BookProofs
 from tradewind.runtime.captures.items import NO_TIME, CaptureBroken, CaptureReader
 
 _NS_PER_S: Final = 1_000_000_000
@@ -40,14 +41,22 @@ class CaptureDescription(msgspec.Struct):
     lost: int
     backwards: int
     malformed: int
+    books: BookProof
+    """The books that were built of JSON frames and compared with what the venue says of them."""
     details: dict[str, int]
     broken: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Nothing is cut off or damaged, and no book differs from the venue's."""
+        return not self.broken and self.books.compared == self.books.equal
 
 
 def describe(reader: CaptureReader) -> CaptureDescription:
     """Read a capture to its end, or to its damage, and say what was in it."""
     kinds: dict[str, int] = {}
     sequence = _Updates()
+    proofs = BookProofs()
     broken = ""
     try:
         for _, item in reader:
@@ -56,6 +65,7 @@ def describe(reader: CaptureReader) -> CaptureDescription:
                 kind = kind if kind in kinds or len(kinds) < _MOST_KINDS else _OTHER
                 kinds[kind] = kinds.get(kind, 0) + 1
                 sequence.take(item)
+                proofs.take(item)
     except CaptureBroken as error:
         broken = str(error)
     counts = reader.counts
@@ -73,6 +83,7 @@ def describe(reader: CaptureReader) -> CaptureDescription:
         lost=counts.lost,
         backwards=counts.backwards,
         malformed=counts.malformed,
+        books=proofs.result(),
         details=dict(sorted((kinds | counts.details).items())),
         broken=broken,
     )

@@ -1,11 +1,11 @@
 """ITCH 5.0 messages of a capture to market records, whatever carried them."""
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from tradewind.model.identifiers import InstrumentId, Venue, instrument_id
+from tradewind.model.identifiers import Venue, instrument_id
 from tradewind.runtime.captures.items import CaptureCounts, CaptureItem
 from tradewind.runtime.captures.mold_packets import MoldMessage, MoldPacket, SessionOrder
 from tradewind.wire.market_batches import MarketBatch
@@ -28,17 +28,25 @@ def midnight_before(ts_ns: int) -> int:
     return int(midnight.timestamp()) * _NS_PER_S
 
 
+def numbers_of(venue: Venue) -> Callable[[str], int | None]:
+    """What a decoder asks for the instrument number of a symbol of its stock directory."""
+
+    def number_of(symbol: str) -> int | None:
+        return instrument_number(instrument_id(symbol, venue)) or None
+
+    return number_of
+
+
 class ItchRecords:
     """Decodes the messages of one session and makes batches of them. A message that is no ITCH is counted."""
 
     def __init__(self, venue: Venue, midnight_ns: int, counts: CaptureCounts) -> None:
         self._venue = venue
         self._counts = counts
-        self._decoder = ItchDecoder(self._number_of, midnight_ns)
+        self._decoder = ItchDecoder(numbers_of(venue), midnight_ns)
         self._pending = 0
         self._first_ns = 0
         self._gap = False
-        self.symbols: dict[int, InstrumentId] = {}
 
     def add(self, message: MoldMessage) -> Iterator[CaptureItem]:
         """Take a message; gives a batch when there is one, and one before each gap."""
@@ -72,13 +80,6 @@ class ItchRecords:
         """Add what the messages were to the counts, by type."""
         for kind, count in self._decoder.counts.items():
             self._counts.count(f"ITCH {kind}", count)
-
-    def _number_of(self, symbol: str) -> int | None:
-        named = instrument_id(symbol, self._venue)
-        number = instrument_number(named) or None
-        if number is not None:
-            self.symbols[number] = named
-        return number
 
 
 class MoldSessions:

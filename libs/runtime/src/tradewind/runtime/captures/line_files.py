@@ -1,15 +1,23 @@
-"""Captures of text frames: gzip, a line each: local receive time in ns, a space, the frame as it was received."""
+"""Captures of text frames, a line each: the time of receipt, a space, the frame as it was received; plain or gzip.
+
+A time is nanoseconds UTC, as ``tradewind capture`` writes it, or seconds with decimals and a colon, as cryptofeed does;
+what such a file has besides (lines that begin with an address: what the client sent) is passed over.
+"""
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, cast
 
 from tradewind.runtime.captures.items import CaptureBroken, CaptureCounts, CaptureItem
 
 MAX_LINE_BYTES: Final = 8_388_608
+GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAX_TIME: Final = 2**63
+_SECONDS: Final = re.compile(rb"([0-9]{1,10})\.([0-9]{1,9})[0-9]*:")
+_CLIENT: Final = (b"ws://", b"wss://")
 
 
 class CaptureLine(NamedTuple):
@@ -20,32 +28,50 @@ class CaptureLine(NamedTuple):
 
 
 MALFORMED: Final = CaptureLine(0, b"")
+OF_CLIENT: Final = CaptureLine(1, b"")
+"""A line that tells what the client sent."""
 
 
 def read_capture(path: Path) -> Iterator[CaptureLine]:
-    """All lines, in order; a line without a time and a frame is ``MALFORMED``.
+    """All lines of the venue's, in order; a line without a time and a frame is ``MALFORMED``.
 
     Raises:
         CaptureBroken: the rest of the file cannot be read.
     """
     lines = 0
     try:
-        with gzip.open(path, "rb") as file:
+        with _opened(path) as file:
             while line := file.readline(MAX_LINE_BYTES):
                 lines += 1
                 if len(line) >= MAX_LINE_BYTES:
                     raise CaptureBroken(f"{path}: line {lines} is longer than {MAX_LINE_BYTES} bytes")
-                yield parse_line(line)
+                if (parsed := parse_line(line)) is not OF_CLIENT:
+                    yield parsed
     except (EOFError, zlib.error, OSError) as error:
         raise CaptureBroken(f"{path} ends after line {lines}: {error}; the file is cut off or damaged") from error
 
 
 def parse_line(line: bytes) -> CaptureLine:
-    """One line, or ``MALFORMED``."""
+    """One line, or ``MALFORMED``, or ``OF_CLIENT``."""
     time_text, _, frame = line.rstrip(b"\r\n").partition(b" ")
-    if not time_text.isdigit() or not frame or len(time_text) > 19 or (ts_recv := int(time_text)) >= _MAX_TIME:
-        return MALFORMED
+    ts_recv = _time(time_text)
+    if ts_recv is None or not frame:
+        return OF_CLIENT if line.startswith(_CLIENT) else MALFORMED
     return CaptureLine(ts_recv, frame)
+
+
+def _time(text: bytes) -> int | None:
+    if text.isdigit() and len(text) <= 19:
+        return ts_recv if (ts_recv := int(text)) < _MAX_TIME else None
+    if (seconds := _SECONDS.fullmatch(text)) is not None:
+        return ts_recv if (ts_recv := int(seconds[1] + seconds[2].ljust(9, b"0"))) < _MAX_TIME else None
+    return None
+
+
+def _opened(path: Path) -> BinaryIO:
+    with path.open("rb") as file:
+        packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    return cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb")
 
 
 def line_of(ts_recv: int, frame: bytes) -> bytes:
@@ -56,7 +82,7 @@ def line_of(ts_recv: int, frame: bytes) -> bytes:
 class LineCapture:
     """See ``CaptureReader``: the frames as they are in the file."""
 
-    form = "text frames, a line each (gzip)"
+    form = "text frames, a line each"
 
     def __init__(self, path: Path) -> None:
         self.path = path

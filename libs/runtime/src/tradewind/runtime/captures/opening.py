@@ -8,17 +8,18 @@ from typing import Final
 from tradewind.model.identifiers import Venue
 from tradewind.runtime.captures.dbn_files import DBN_MAGIC, ZSTD_MAGIC, DbnCapture
 from tradewind.runtime.captures.frame_files import MAGIC, FrameCapture
+from tradewind.runtime.captures.itch_files import ItchFileCapture, is_itch_file
 from tradewind.runtime.captures.itch_records import ITCH_VENUE
 from tradewind.runtime.captures.items import CaptureReader, CaptureRefused
-from tradewind.runtime.captures.line_files import LineCapture
+from tradewind.runtime.captures.line_files import GZIP_MAGIC, MALFORMED, LineCapture, parse_line
 from tradewind.runtime.captures.pcap_captures import PcapCapture
 
-GZIP_MAGIC: Final = b"\x1f\x8b"
 PCAP_MAGICS: Final = frozenset(
     bytes.fromhex(magic) for magic in ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1", "0a0d0d0a")
 )
 """pcap in microseconds and nanoseconds in both byte orders, and pcapng's section header."""
-_TAKEN: Final = "a capture is gzip (of `tradewind capture`), pcap, pcapng or DBN"
+_LOOKED_AT: Final = 256
+_TAKEN: Final = "a capture is a file of `tradewind capture`, lines of time and frame, ITCH 5.0, pcap, pcapng or DBN"
 
 
 def open_capture(
@@ -40,11 +41,15 @@ def open_capture(
         return PcapCapture(path, venue or ITCH_VENUE, ports)
     if magic == ZSTD_MAGIC or magic.startswith(DBN_MAGIC):
         return DbnCapture(path, venue)
-    if not magic.startswith(GZIP_MAGIC):
-        raise CaptureRefused(f"{path} is no capture: {_TAKEN}")
     if content[:4] in PCAP_MAGICS:
         raise CaptureRefused(f"{path} is a packed packet capture: unpack it first (gzip -d)")
-    return FrameCapture(path, raw=raw) if content.startswith(MAGIC) else LineCapture(path)
+    if is_itch_file(content):
+        return ItchFileCapture(path, venue or ITCH_VENUE)
+    if content.startswith(MAGIC):
+        return FrameCapture(path, raw=raw)
+    if not magic.startswith(GZIP_MAGIC) and parse_line(content) is MALFORMED:
+        raise CaptureRefused(f"{path} is no capture: {_TAKEN}")
+    return LineCapture(path)
 
 
 def why_no_replay(path: Path) -> str:
@@ -56,7 +61,7 @@ def why_no_replay(path: Path) -> str:
         magic, content = _beginning(path)
     except CaptureRefused:
         return ""
-    other = content.startswith(MAGIC) or bool({magic, content[:4]} & PCAP_MAGICS)
+    other = content.startswith(MAGIC) or is_itch_file(content) or bool({magic, content[:4]} & PCAP_MAGICS)
     if other or magic == ZSTD_MAGIC or magic.startswith(DBN_MAGIC):
         return (
             "it has no frames of Binance, which are what the simulated venue replays; "
@@ -66,14 +71,15 @@ def why_no_replay(path: Path) -> str:
 
 
 def _beginning(path: Path) -> tuple[bytes, bytes]:
-    """The first four bytes of a file, and of what is inside when it is gzip."""
+    """The first four bytes of a file, and its beginning, unpacked when it is gzip."""
+    magic = b""
     try:
         with path.open("rb") as file:
             magic = file.read(4)
-        if not magic.startswith(GZIP_MAGIC):
-            return magic, b""
+            if not magic.startswith(GZIP_MAGIC):
+                return magic, magic + file.read(_LOOKED_AT - len(magic))
         with gzip.open(path, "rb") as unpacked:
-            return magic, unpacked.read(len(MAGIC))
+            return magic, unpacked.read(_LOOKED_AT)
     except (EOFError, zlib.error):
         return magic, b""
     except OSError as error:

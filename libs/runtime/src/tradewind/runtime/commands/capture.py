@@ -78,11 +78,13 @@ def capture(
 
 
 def info(
-    file: Annotated[Path, typer.Argument(help="A capture: gzip, pcap, pcapng or DBN.")],
+    file: Annotated[Path, typer.Argument(help="A capture; gzip or plain.")],
     ports: Annotated[str, typer.Option(help="UDP ports of a packet capture, comma-separated; all when left out.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Say what is in a capture: messages, first and last time, gaps. The exit code is 1 when it is cut off or damaged.
+    """Say what is in a capture: messages, times, gaps, and its books against the venue's own checksums or tickers.
+
+    The exit code is 1 when it is cut off or damaged, or when a book differs from the venue's.
 
     \b
     Examples:
@@ -107,10 +109,19 @@ def info(
     if as_json:
         typer.echo(msgspec.json.encode(found).decode())
     else:
-        for name, value in msgspec.structs.asdict(found).items():
-            shown = [f"{kind}: {count:,}" for kind, count in value.items()] if isinstance(value, dict) else [f"{value}"]
-            typer.echo(f"{name.replace('_', ' '):<18}" + ("\n" + " " * 18).join(shown))
-    raise typer.Exit(1 if found.broken else 0)
+        for name, value in msgspec.to_builtins(found).items():
+            typer.echo(f"{name.replace('_', ' '):<18}" + ("\n" + " " * 18).join(_shown(value)))
+    raise typer.Exit(0 if found.is_whole else 1)
+
+
+def _shown(value: object) -> list[str]:
+    if not isinstance(value, dict):
+        return [f"{value}"]
+    return [
+        f"{kind.replace('_', ' ')}: {each:,}" if isinstance(each, int) else f"{kind.replace('_', ' ')}: {each}"
+        for kind, each in value.items()
+        if each != ""
+    ]
 
 
 def _record(plan: "CapturePlan") -> int:
