@@ -21,7 +21,7 @@ from setuptools.command.build_ext import build_ext
 PACKAGE = "tradewind_native"
 MODULES = (
     "market_record", "record_arena", "binance", "book_frames", "order_book", "book_checksums", "matching", "itch",
-    "order_books", "market_ring", "fix_messages",
+    "order_books", "book_changes", "market_ring", "fix_messages",
 )  # fmt: skip
 ON_SIMDJSON = ("binance", "book_frames")
 CPUS = os.cpu_count() or 1

@@ -18,6 +18,7 @@ cdef extern from "tradewind_native/itch_messages.hpp" namespace "tradewind::itch
         WRONG_LENGTH
         WRONG_FIELD
         AFTER_END
+        OTHER_PACKET
 
     cdef cppclass CountsByType "std::array<uint64_t, 256>":
         uint64_t& operator[](size_t index)
@@ -32,8 +33,17 @@ cdef extern from "tradewind_native/itch_messages.hpp" namespace "tradewind::itch
         cpp_bool ended
         Stop message(const uint8_t* data, size_t size, MarketRecord*& out)
         Stop frames(const uint8_t*& at, const uint8_t* end, MarketRecord*& out, const MarketRecord* out_end)
+        Stop blocks(const uint8_t*& at, const uint8_t* end, MarketRecord*& out, const MarketRecord* out_end)
+        Stop packets(const uint8_t*& at, const uint8_t* end, MarketRecord*& out, const MarketRecord* out_end)
 
     uint16_t read_16(const uint8_t* at)
+    Py_ssize_t blocks_in(const uint8_t* at, const uint8_t* end)
+
+
+cdef enum Framing:
+    FILE_FRAMES
+    BLOCKS
+    PACKETS
 
 
 cdef class ItchDecoder:
@@ -41,5 +51,6 @@ cdef class ItchDecoder:
     cdef RecordArena _arena
     cdef object _number_of
 
+    cdef Py_ssize_t _take(self, const uint8_t* start, const uint8_t* end, Framing framing) except -1
     cdef int _list(self, const uint8_t* message) except -1
     cdef object _error(self, Stop stop, const uint8_t* message, size_t size, size_t there)

@@ -47,5 +47,26 @@ class ItchDecoder:
             ValueError: a sequence number of 0.
         """
 
+    def decode_packets(self, data: bytes | bytearray | memoryview, ts_recv: int) -> int:
+        """Take the whole SoupBinTCP packets of type S at the start of ``data``; answers how many bytes they are.
+
+        Server heartbeats (H) are passed over. It stops before a packet of another type, a length that cannot be, and
+        a packet that is not whole: the caller looks what it is.
+
+        Raises:
+            ItchError: a message of a wrong length or field. What came before is taken; ``offset`` has grown by it.
+        """
+
+    def decode_blocks(self, data: bytes | bytearray | memoryview, ts_recv: int) -> int:
+        """Take the message blocks of a MoldUDP64 packet (what follows its header); answers how many bytes they are.
+
+        Raises:
+            ItchError: the lengths do not fill ``data``: nothing is taken. Or a message of a wrong length or field:
+                what came before is taken; ``offset`` has grown by it.
+        """
+
+    def expect(self, sequence: int) -> None:
+        """The next message has this number, from 1. Raises ValueError for 0."""
+
     def take(self) -> npt.NDArray[np.void]:
         """The records made since the last call, read-only; what each message makes: the twin's ``rows_of``."""

@@ -56,33 +56,71 @@ cdef class ItchDecoder:
             return ItchError(self._decoder.offset, f"a message of type {kind} has a wrong length, {size}")
         return ItchError(self._decoder.offset, f"a message of type {kind} has a field out of its range")
 
-    def decode(self, data, int64_t ts_recv=0):
-        """Whole length-prefixed messages at the start of ``data``; answers how many bytes they are."""
-        cdef Py_buffer view
-        cdef const uint8_t *at, *start, *end, *before
+    cdef Py_ssize_t _take(self, const uint8_t* start, const uint8_t* end, Framing framing) except -1:
+        """Whole messages from ``start`` on; answers how many bytes they are."""
+        cdef const uint8_t* at = start
         cdef MarketRecord *first
         cdef MarketRecord *out
         cdef Stop stop
+        cdef size_t header = 3 if framing == Framing.PACKETS else 2
+        while True:
+            first = out = self._arena.reserve(ROOM)
+            with nogil:
+                if framing == Framing.PACKETS:
+                    stop = self._decoder.packets(at, end, out, first + ROOM)
+                elif framing == Framing.BLOCKS:
+                    stop = self._decoder.blocks(at, end, out, first + ROOM)
+                else:
+                    stop = self._decoder.frames(at, end, out, first + ROOM)
+            self._arena.commit(out - first)
+            if stop == Stop.DIRECTORY:
+                # All three stop right behind the directory message, of 39 bytes.
+                self._list(at - 39)
+            elif stop == Stop.NEEDS_INPUT or stop == Stop.OTHER_PACKET:
+                return at - start
+            elif stop != Stop.NEEDS_ROOM:
+                size = read_16(at) + 2 - header if end - at >= 2 else 0
+                raise self._error(stop, at + header, size, max(0, end - at - <Py_ssize_t> header))
+
+    def decode(self, data, int64_t ts_recv=0):
+        """Whole length-prefixed messages at the start of ``data``; answers how many bytes they are."""
+        cdef Py_buffer view
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
             self._decoder.ts_recv = ts_recv
-            start = at = <const uint8_t*> view.buf
-            end = start + view.len
-            while True:
-                first = out = self._arena.reserve(ROOM)
-                before = at
-                with nogil:
-                    stop = self._decoder.frames(at, end, out, first + ROOM)
-                self._arena.commit(out - first)
-                if stop == Stop.DIRECTORY:
-                    # frames() stops right behind the directory message, of 39 bytes.
-                    self._list(at - 39)
-                elif stop == Stop.NEEDS_INPUT:
-                    return at - start
-                elif stop != Stop.NEEDS_ROOM:
-                    raise self._error(stop, at + 2, read_16(at) if end - at >= 2 else 0, max(0, end - at - 2))
+            return self._take(<const uint8_t*> view.buf, <const uint8_t*> view.buf + view.len, Framing.FILE_FRAMES)
         finally:
             PyBuffer_Release(&view)
+
+    def decode_packets(self, data, int64_t ts_recv):
+        """Whole SoupBinTCP packets at the start of ``data``; answers how many bytes they are."""
+        cdef Py_buffer view
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            self._decoder.ts_recv = ts_recv
+            return self._take(<const uint8_t*> view.buf, <const uint8_t*> view.buf + view.len, Framing.PACKETS)
+        finally:
+            PyBuffer_Release(&view)
+
+    def decode_blocks(self, data, int64_t ts_recv):
+        """The message blocks of a MoldUDP64 packet, all of ``data``; answers how many bytes they are."""
+        cdef Py_buffer view
+        cdef const uint8_t* start
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            self._decoder.ts_recv = ts_recv
+            start = <const uint8_t*> view.buf
+            if blocks_in(start, start + view.len) < 0:
+                raise ItchError(self._decoder.offset, "the lengths of message blocks do not fill their packet")
+            return self._take(start, start + view.len, Framing.BLOCKS)
+        finally:
+            PyBuffer_Release(&view)
+
+    def expect(self, uint64_t sequence):
+        """The next message has this number."""
+        if sequence == 0:
+            raise ValueError("sequence numbers begin at 1")
+        self._decoder.sequence = sequence - 1
 
     def decode_message(self, data, uint64_t sequence, int64_t ts_recv):
         """One message without its length, as a session or a datagram carries it."""

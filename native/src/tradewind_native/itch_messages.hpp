@@ -25,6 +25,7 @@ enum class Stop : int {
     WRONG_LENGTH = 4,
     WRONG_FIELD = 5,
     AFTER_END = 6,
+    OTHER_PACKET = 7,
 };
 
 // A message makes at most this many records (replace: the old order leaves, the new one comes).
@@ -161,7 +162,55 @@ struct Decoder {
         if (ended && at != end) return Stop::AFTER_END;
         return Stop::NEEDS_INPUT;
     }
+
+    // Message blocks of a MoldUDP64 packet, whose lengths were checked before: see blocks_in().
+    Stop blocks(const uint8_t*& at, const uint8_t* end, MarketRecord*& out, const MarketRecord* out_end) {
+        while (at != end) {
+            const size_t size = read_16(at);
+            if (static_cast<size_t>(out_end - out) < MOST_RECORDS) return Stop::NEEDS_ROOM;
+            const Stop stop = message(at + 2, size, out);
+            if (stop == Stop::WRONG_LENGTH || stop == Stop::WRONG_FIELD) return stop;
+            at += size + 2;
+            offset += size + 2;
+            if (stop == Stop::DIRECTORY) return stop;
+        }
+        return Stop::NEEDS_INPUT;
+    }
+
+    // Whole sequenced packets of SoupBinTCP, and server heartbeats, which are passed over. OTHER_PACKET: `at` is at
+    // a packet of another type, or at a length that cannot be. A packet that is not whole is waited for: 64 KiB at most.
+    Stop packets(const uint8_t*& at, const uint8_t* end, MarketRecord*& out, const MarketRecord* out_end) {
+        while (end - at >= 3) {
+            const size_t size = read_16(at);
+            if (size == 1 && at[2] == 'H') {
+                at += 3;
+                offset += 3;
+                continue;
+            }
+            if (size == 0 || at[2] != 'S') return Stop::OTHER_PACKET;
+            if (static_cast<size_t>(end - at) < size + 2) return Stop::NEEDS_INPUT;
+            if (static_cast<size_t>(out_end - out) < MOST_RECORDS) return Stop::NEEDS_ROOM;
+            const Stop stop = message(at + 3, size - 1, out);
+            if (stop == Stop::WRONG_LENGTH || stop == Stop::WRONG_FIELD) return stop;
+            at += size + 2;
+            offset += size + 2;
+            if (stop == Stop::DIRECTORY) return stop;
+        }
+        return Stop::NEEDS_INPUT;
+    }
 };
+
+// How many message blocks (each behind its length) fill the bytes exactly; -1: they do not.
+inline ptrdiff_t blocks_in(const uint8_t* at, const uint8_t* end) {
+    ptrdiff_t count = 0;
+    while (end - at >= 2) {
+        const ptrdiff_t size = read_16(at);
+        if (end - at - 2 < size) return -1;
+        at += size + 2;
+        ++count;
+    }
+    return at == end ? count : -1;
+}
 
 }  // namespace tradewind::itch
 

@@ -150,6 +150,41 @@ class ItchDecoder:
         self._message(bytes(data), ts_recv)
         self.offset += len(data)
 
+    def decode_packets(self, data: bytes | bytearray | memoryview, ts_recv: int) -> int:
+        """Take the whole SoupBinTCP packets of type S at the start of ``data``; answers how many bytes they are."""
+        packets, at = bytes(data), 0
+        while len(packets) - at >= PREFIX + 1:
+            size = _number(packets, at, PREFIX)
+            message = packets[at + PREFIX + 1 : at + PREFIX + size]
+            if packets[at + PREFIX : at + PREFIX + size] != b"H" or size != 1:
+                if size == 0 or packets[at + PREFIX] != ord("S") or len(message) < size - 1:
+                    break
+                self._message(message, ts_recv)
+            at += PREFIX + size
+            self.offset += PREFIX + size
+        return at
+
+    def decode_blocks(self, data: bytes | bytearray | memoryview, ts_recv: int) -> int:
+        """Take the message blocks of a MoldUDP64 packet; answers how many bytes they are."""
+        packet = bytes(data)
+        blocks, at = [], 0
+        while at < len(packet):
+            size = _number(packet, at, PREFIX)
+            blocks.append(packet[at + PREFIX : at + PREFIX + size])
+            if len(packet) - at < PREFIX or len(blocks[-1]) < size:
+                raise ItchError(self.offset, "the lengths of message blocks do not fill their packet")
+            at += PREFIX + size
+        for block in blocks:
+            self._message(block, ts_recv)
+            self.offset += PREFIX + len(block)
+        return at
+
+    def expect(self, sequence: int) -> None:
+        """The next message has this number."""
+        if sequence == 0:
+            raise ValueError("sequence numbers begin at 1")
+        self.messages = sequence - 1
+
     def take(self) -> RecordArray:
         """The records made since the last call, read-only."""
         records = np.array(self._records, dtype=MARKET_RECORD)

@@ -1,0 +1,114 @@
+// What order records (L3) mean for who follows price levels: trades, new level sizes and new best prices.
+#ifndef TRADEWIND_BOOK_CHANGES_HPP
+#define TRADEWIND_BOOK_CHANGES_HPP
+
+#include <cstdint>
+#include <unordered_map>
+
+#include "tradewind_native/order_table.hpp"
+
+namespace tradewind {
+
+// An order record is followed by at most a trade, two levels and a pair of best prices.
+constexpr size_t MOST_CHANGES = 6;
+
+struct BestPrices {
+    int64_t price[2];
+    int64_t size[2];  // 0: that side is empty
+    bool operator==(const BestPrices& other) const {
+        return price[0] == other.price[0] && price[1] == other.price[1] && size[0] == other.size[0] &&
+               size[1] == other.size[1];
+    }
+};
+
+class BookChanges {
+public:
+    bool levels = true;
+
+    // Apply a record and write it with what it makes; `out` moves behind the last. There must be room for MOST_CHANGES.
+    Refusal follow(OrderBooks& books, const MarketRecord& record, MarketRecord*& out) {
+        const bool adds = record.kind == 4;
+        if (!adds && record.kind != 6 && record.kind != 7) {
+            if (record.kind == RECORD_CLEAR) quoted_.erase(record.instrument);
+            *out++ = record;
+            return books.apply(record);
+        }
+        Place old{};
+        if (const RestingOrder* order = books.find(record.order_id)) {
+            old = Place{books.instrument_of(*order), order->side, order->price};
+        }
+        const Refusal refusal = books.apply(record);
+        if (refusal != Refusal::NONE) return refusal;
+        *out++ = record;
+        if (record.kind == 7 && old.side != SIDE_NONE) trade(record, old, out);
+        if (!levels) return refusal;
+        if (adds) {
+            const RestingOrder* order = books.find(record.order_id);
+            if (order == nullptr) return refusal;
+            const Place added{books.instrument_of(*order), order->side, order->price};
+            // An order added again may leave another level.
+            if (old.side != SIDE_NONE && !(old == added)) level(books, record, old, false, out);
+            level(books, record, added, record.flags & FLAG_LAST, out);
+            best_prices(books, record, added.instrument, out);
+        } else if (old.side != SIDE_NONE) {
+            level(books, record, old, record.flags & FLAG_LAST, out);
+            best_prices(books, record, old.instrument, out);
+        }
+        return refusal;
+    }
+
+private:
+    struct Place {
+        uint32_t instrument;
+        uint8_t side;
+        int64_t price;
+        bool operator==(const Place& other) const {
+            return instrument == other.instrument && side == other.side && price == other.price;
+        }
+    };
+
+    static MarketRecord made(const MarketRecord& record, uint32_t instrument, uint8_t kind, uint8_t side, int64_t price,
+                             int64_t size, bool last) {
+        return MarketRecord{record.ts_event, record.ts_recv, price, size, record.sequence, record.sequence, instrument,
+                            kind, side, static_cast<uint8_t>(last ? FLAG_LAST : 0), 0, 0};
+    }
+
+    static void trade(const MarketRecord& record, const Place& at, MarketRecord*& out) {
+        const uint8_t aggressor = at.side == SIDE_BUY ? SIDE_SELL : SIDE_BUY;
+        const int64_t price = record.price != 0 ? record.price : at.price;
+        *out++ = made(record, at.instrument, RECORD_TRADE, aggressor, price, record.size, true);
+    }
+
+    static void level(OrderBooks& books, const MarketRecord& record, const Place& at, bool last, MarketRecord*& out) {
+        const std::vector<OrderLevel>& levels = books.sides(at.instrument)->of(at.side);
+        const int64_t key = key_of(at.side, at.price);
+        const size_t index = first_not_below(levels, key);
+        const int64_t size = has_key(levels, index, key) ? levels[index].size : 0;
+        *out++ = made(record, at.instrument, RECORD_LEVEL, at.side, at.price, size, last);
+    }
+
+    // Once an event, and only where both sides have a price: one alone is told by the levels.
+    void best_prices(OrderBooks& books, const MarketRecord& record, uint32_t instrument, MarketRecord*& out) {
+        if (!(record.flags & FLAG_LAST)) return;
+        LevelSides* sides = books.sides(instrument);
+        BestPrices now{};
+        for (uint8_t side = SIDE_BUY; side <= SIDE_SELL; ++side) {
+            const std::vector<OrderLevel>& levels = sides->of(side);
+            if (levels.empty()) continue;
+            now.price[side - 1] = key_of(side, levels.back().key);
+            now.size[side - 1] = levels.back().size;
+        }
+        BestPrices& before = quoted_[instrument];
+        if (now == before) return;
+        before = now;
+        if (now.size[0] == 0 || now.size[1] == 0) return;
+        *out++ = made(record, instrument, RECORD_TOP_OF_BOOK, SIDE_BUY, now.price[0], now.size[0], false);
+        *out++ = made(record, instrument, RECORD_TOP_OF_BOOK, SIDE_SELL, now.price[1], now.size[1], true);
+    }
+
+    std::unordered_map<uint32_t, BestPrices> quoted_;
+};
+
+}  // namespace tradewind
+
+#endif
