@@ -1,4 +1,4 @@
-"""Frames of OKX and Kraken to market records: the C++ decoders and their Python faces."""
+"""Frames of OKX and Kraken and FIX messages to market records: the C++ decoders and their Python faces."""
 
 from libc.stdint cimport int64_t, uint32_t
 from libcpp cimport bool as cpp_bool
@@ -41,6 +41,11 @@ cdef extern from "tradewind_native/okx_frames.hpp" namespace "tradewind" nogil:
 cdef extern from "tradewind_native/kraken_frames.hpp" namespace "tradewind" nogil:
     cdef cppclass KrakenFrames(BookFrames):
         KrakenFrames() except +
+
+
+cdef extern from "tradewind_native/fix_market_frames.hpp" namespace "tradewind" nogil:
+    cdef cppclass FixMarketFrames(BookFrames):
+        FixMarketFrames() except +
 
 
 cdef class BookFrameDecoder:

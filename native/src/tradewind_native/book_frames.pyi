@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 class BookFrameDecoder:
-    """What both decoders have. Not safe for two threads at once. After an error the pending batch is as before."""
+    """What all decoders have. Not safe for two threads at once. After an error the pending batch is as before."""
 
     def __init__(self, instruments: Sequence[tuple[str, int, int, int]]) -> None:
         """``instruments``: the venue's symbol, instrument number, price precision, size precision.
@@ -23,7 +23,7 @@ class BookFrameDecoder:
 
     @property
     def sequence(self) -> int | None:
-        """OKX's ``seqId`` of the last book frame; Kraken has none."""
+        """OKX's ``seqId`` of the last book frame, FIX's MsgSeqNum; Kraken has none."""
 
     @property
     def previous_sequence(self) -> int | None:
@@ -65,4 +65,14 @@ class KrakenDecoder(BookFrameDecoder):
     """Decodes the frames of one connection: book-N, trade, spread.
 
     Source: Kraken WebSocket API v1, "book", "trade", "spread".
+    """
+
+class FixDecoder(BookFrameDecoder):
+    """Decodes MarketDataSnapshotFullRefresh (35=W) and MarketDataIncrementalRefresh (35=X) of FIX 4.2 and 4.4.
+
+    Each frame is one whole message; its BodyLength and CheckSum are checked. Bids and offers become LEVEL records, with
+    a size of 0 for a deletion; trades become TRADE records; entries of other types are passed over. Each entry must
+    have its price: books that delete by MDEntryID alone are not followed. A symbol holds for the entries after it that
+    have none. The time is the entry's where it has one, else SendingTime; ``level`` is MDEntryPositionNo less 1.
+    Source: FIX 4.4, volume 3, "Market Data".
     """

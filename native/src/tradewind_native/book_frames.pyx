@@ -1,4 +1,7 @@
-"""Frames of OKX and Kraken to market records. Twins: ``tradewind.venue.okx.decoding``, ``tradewind.venue.kraken.decoding``."""
+"""Frames of OKX and Kraken and FIX messages to market records.
+
+Twins: ``tradewind.venue.okx.decoding``, ``tradewind.venue.kraken.decoding``, ``tradewind.venue.fix_market_data``.
+"""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
@@ -7,7 +10,7 @@ from tradewind_native.frames import MalformedFrame, UnknownFrame
 
 
 cdef class BookFrameDecoder:
-    """What both have; see the stub for the details."""
+    """What all have; see the stub for the details."""
 
     def __cinit__(self, *_):
         self._arena = RecordArena()
@@ -17,7 +20,7 @@ cdef class BookFrameDecoder:
         cdef const char* name
         cdef Instrument instrument
         if not self._frames:
-            raise TypeError("make an OkxDecoder or a KrakenDecoder")
+            raise TypeError("make an OkxDecoder, a KrakenDecoder or a FixDecoder")
         for symbol, number, price_precision, size_precision in instruments:
             for precision in (price_precision, size_precision):
                 if not 0 <= precision <= MAX_PRECISION:
@@ -111,3 +114,10 @@ cdef class KrakenDecoder(BookFrameDecoder):
 
     def __cinit__(self, *_):
         self._frames.reset(new KrakenFrames())
+
+
+cdef class FixDecoder(BookFrameDecoder):
+    """Decodes market data messages of FIX 4.2 and 4.4."""
+
+    def __cinit__(self, *_):
+        self._frames.reset(new FixMarketFrames())

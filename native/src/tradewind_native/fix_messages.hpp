@@ -69,6 +69,20 @@ inline FixFault fix_frame(const char* data, size_t size, const char*& body, cons
     return told == fix_sum(data, static_cast<size_t>(end - data)) ? FixFault::NONE : FixFault::CHECKSUM;
 }
 
+// The next field of a body that ends at `end`; false where there is none of the form tag=value.
+inline bool fix_field(const char*& p, const char* end, int& tag, FixSpan& value) {
+    const char* start = p;
+    tag = 0;
+    while (is_digit(*p) && p - start < 8) tag = tag * 10 + (*p++ - '0');
+    if (p == start || *p != '=' || *start == '0') return false;
+    const char* at = ++p;
+    // The body ends with SOH, so there is one; values are short, and a loop finds it sooner than memchr.
+    while (*p != '\001') ++p;
+    if (p == at || p >= end) return false;
+    value = FixSpan{at, static_cast<size_t>(p++ - at)};
+    return true;
+}
+
 // The spans of the fields that have a slot; a slot that is not in the message has no address.
 inline FixFault fix_fields(const char* data, size_t size, FixSpan* out) {
     static constexpr FixSlots slots;
@@ -79,19 +93,13 @@ inline FixFault fix_fields(const char* data, size_t size, FixSpan* out) {
     for (int slot = 0; slot < FIX_SLOTS; ++slot) out[slot] = FixSpan{nullptr, 0};
     while (p < end) {
         int tag = 0;
-        const char* start = p;
-        while (is_digit(*p) && p - start < 8) tag = tag * 10 + (*p++ - '0');
-        if (p == start || *p != '=' || *start == '0') return FixFault::TAG;
-        const char* value = ++p;
-        // The body ends with SOH, so there is one; values are short, and a loop finds it sooner than memchr.
-        while (*p != '\001') ++p;
-        if (p == value || p >= end) return FixFault::TAG;
+        FixSpan value;
+        if (!fix_field(p, end, tag, value)) return FixFault::TAG;
         const int slot = tag <= FIX_LARGEST ? slots.of[tag] : -1;
         if (slot >= 0) {
             if (out[slot].at != nullptr) return FixFault::REPEATED;
-            out[slot] = FixSpan{value, static_cast<size_t>(p - value)};
+            out[slot] = value;
         }
-        ++p;
     }
     return FixFault::NONE;
 }

@@ -25,8 +25,8 @@ class PacketCounts(NamedTuple):
 class PcapFile:
     """UDP datagrams of a pcap or pcapng file, read through libpcap; times are nanoseconds UTC.
 
-    Ethernet with VLAN tags, Linux cooked captures and raw IP; checksums are not looked at, because the capturing machine
-    may not have computed them. Not safe for several threads at once.
+    Ethernet with VLAN tags, Linux cooked captures and raw IP; checksums are not looked at, because the capturing
+    machine may not have computed them. Not safe for several threads at once.
     """
 
     def __init__(self, path: str) -> None:

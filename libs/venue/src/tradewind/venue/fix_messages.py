@@ -26,7 +26,7 @@ def read_execution_report(message: bytes, price_precision: int, quantity_precisi
     """
     if not (0 <= price_precision <= _MAX_PRECISION and 0 <= quantity_precision <= _MAX_PRECISION):
         raise ValueError("a precision is 0 to 18")
-    fields = _fields(_body(message))
+    fields = _fields(message_body(message))
     if fields.get(35) != "8":
         raise FixMessageError("the FIX message is no ExecutionReport")
 
@@ -48,7 +48,12 @@ def _refuse(what: str) -> FixMessageError:
     return FixMessageError(f"the FIX message {what}")
 
 
-def _body(message: bytes) -> bytes:
+def message_body(message: bytes) -> bytes:
+    """What is between BodyLength and CheckSum, both checked.
+
+    Raises:
+        FixMessageError: the bytes are no whole message.
+    """
     if len(message) < _SHORTEST:
         raise _refuse("is cut off")
     head = _HEAD.match(message)
