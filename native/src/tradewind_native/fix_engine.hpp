@@ -13,9 +13,12 @@
 #include <quickfix/SessionSettings.h>
 #include <quickfix/SocketAcceptor.h>
 #include <quickfix/SocketInitiator.h>
+#include <quickfix/Utility.h>
 
+#include <arpa/inet.h>
 #include <condition_variable>
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <map>
 #include <memory>
@@ -24,9 +27,46 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
+
+namespace tradewind {
+
+// Where the acceptor that this thread starts listens; an empty host is every interface.
+struct ListenPlace {
+    std::string host;
+    bool asked = false;
+};
+
+inline ListenPlace& listen_place() {
+    static thread_local ListenPlace place;
+    return place;
+}
+
+}  // namespace tradewind
+
+// In place of QuickFIX's own, which knows no address: the loader finds this one first, as it is in the module that
+// brought QuickFIX in. Where it does not, FixEngineImpl::start notices and refuses to listen.
+namespace FIX {
+__attribute__((visibility("default"))) int socket_createAcceptor(int port, bool reuse) {
+    tradewind::ListenPlace& place = tradewind::listen_place();
+    place.asked = true;
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_ANY);
+    if (!place.host.empty() && ::inet_pton(AF_INET, place.host.c_str(), &address.sin_addr) != 1) return -1;
+    const int handle = ::socket(PF_INET, SOCK_STREAM, 0);
+    if (handle < 0) return -1;
+    if (reuse) socket_setsockopt(handle, SO_REUSEADDR);
+    if (::bind(handle, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 && ::listen(handle, SOMAXCONN) == 0)
+        return handle;
+    ::close(handle);
+    return -1;
+}
+}  // namespace FIX
 
 namespace tradewind {
 
@@ -41,6 +81,22 @@ struct FixItem {
 struct FixCounters {
     uint64_t taken, dropped, waits, wake_ups, queued;
 };
+
+// What a peer proves itself with in its Logon: Username and Password, or in FIX 4.2, which has neither, RawData.
+struct FixCredentials {
+    std::string username, password;
+};
+
+// A message with the values of Password and RawData made unreadable, for logs and events.
+inline std::string masked(std::string text) {
+    for (const char* tag : {"\001554=", "\00196="}) {
+        const size_t at = text.find(tag);
+        if (at == std::string::npos) continue;
+        const size_t start = at + std::strlen(tag);
+        for (size_t index = start; index < text.size() && text[index] != '\001'; ++index) text[index] = '*';
+    }
+    return text;
+}
 
 class FixQueue {
 public:
@@ -120,10 +176,10 @@ public:
     void clear() override { file_->clear(); }
     void backup() override { file_->backup(); }
     void onIncoming(const std::string& text) override {
-        file_->onIncoming(text);
-        last = text;
+        last = masked(text);
+        file_->onIncoming(last);
     }
-    void onOutgoing(const std::string& text) override { file_->onOutgoing(text); }
+    void onOutgoing(const std::string& text) override { file_->onOutgoing(masked(text)); }
     void onEvent(const std::string& text) override {
         file_->onEvent(text);
         queue_.put(NOTE, session_, text);
@@ -157,7 +213,7 @@ public:
         const auto found = taps_.find(session);
         const std::string number = "\00134=" + message.getHeader().getField(FIX::FIELD::MsgSeqNum) + "\001";
         if (found != taps_.end() && found->second->last.find(number) != std::string::npos) return found->second->last;
-        return message.toString();
+        return masked(message.toString());
     }
 
 private:
@@ -171,7 +227,8 @@ public:
     FixApplication(FixQueue& queue, FixTaps& taps) : queue_(queue), taps_(taps) {}
 
     std::set<std::string> accepted, gap_filled;
-    bool echo = false;
+    std::map<std::string, FixCredentials> credentials;  // by session
+    bool echo = false, store_offline = false, initiates = false;
 
     void onCreate(const FIX::SessionID& id) override { queue_.put(CREATED, id.toString(), ""); }
     void onLogon(const FIX::SessionID& id) override {
@@ -180,10 +237,19 @@ public:
     }
     void onLogout(const FIX::SessionID& id) override { queue_.put(LOGOUT, id.toString(), ""); }
     void toAdmin(FIX::Message& message, const FIX::SessionID& id) override {
-        queue_.put(ADMIN_OUT, id.toString(), message.toString());
+        const auto found = credentials.find(id.toString());
+        if (initiates && found != credentials.end() && message.getHeader().getField(FIX::FIELD::MsgType) == "A")
+            identify(message, id, found->second);
+        queue_.put(ADMIN_OUT, id.toString(), masked(message.toString()));
     }
     void fromAdmin(const FIX::Message& message, const FIX::SessionID& id) throw(
         FIX::FieldNotFound, FIX::IncorrectDataFormat, FIX::IncorrectTagValue, FIX::RejectLogon) override {
+        const auto found = credentials.find(id.toString());
+        if (!initiates && found != credentials.end() && message.getHeader().getField(FIX::FIELD::MsgType) == "A" &&
+            !is_identified(message, id, found->second)) {
+            queue_.put(NOTE, id.toString(), "a Logon with a wrong username or password was refused");
+            throw FIX::RejectLogon("wrong username or password");
+        }
         queue_.put(ADMIN_IN, id.toString(), taps_.bytes_of(message, id.toString()));
     }
     void toApp(FIX::Message& message, const FIX::SessionID& id) throw(FIX::DoNotSend) override {
@@ -192,7 +258,7 @@ public:
         if (again && gap_filled.count(type)) throw FIX::DoNotSend();
         FIX::Session* session = FIX::Session::lookupSession(id);
         // Not stored either: a later resend request must not send what the caller was told is not sent.
-        if (!again && (session == nullptr || !session->isLoggedOn())) throw FIX::DoNotSend();
+        if (!again && !store_offline && (session == nullptr || !session->isLoggedOn())) throw FIX::DoNotSend();
         if (!again) last_sent() = std::stoi(message.getHeader().getField(FIX::FIELD::MsgSeqNum));
         queue_.put(SENT, id.toString(), message.toString());
     }
@@ -212,6 +278,29 @@ public:
 private:
     static bool is_set(const FIX::Message& message, int flag) {
         return message.getHeader().isSetField(flag) && message.getHeader().getField(flag) == "Y";
+    }
+    static bool has_usernames(const FIX::SessionID& id) { return id.getBeginString().getValue() != "FIX.4.2"; }
+    static void identify(FIX::Message& message, const FIX::SessionID& id, const FixCredentials& who) {
+        if (has_usernames(id)) {
+            message.setField(FIX::FIELD::Username, who.username);
+            message.setField(FIX::FIELD::Password, who.password);
+        } else {
+            message.setField(FIX::FIELD::RawDataLength, std::to_string(who.password.size()));
+            message.setField(FIX::FIELD::RawData, who.password);
+        }
+    }
+    static bool is_identified(const FIX::Message& message, const FIX::SessionID& id, const FixCredentials& who) {
+        if (!has_usernames(id)) return same(message, FIX::FIELD::RawData, who.password);
+        return same(message, FIX::FIELD::Username, who.username) & same(message, FIX::FIELD::Password, who.password);
+    }
+    // Takes as long for a wrong value as for a right one of that length.
+    static bool same(const FIX::Message& message, int tag, const std::string& wanted) {
+        const std::string given = message.isSetField(tag) ? message.getField(tag) : "";
+        size_t different = given.size() ^ wanted.size();
+        for (size_t index = 0; index < given.size(); ++index)
+            different |= static_cast<unsigned char>(given[index]) ^
+                         static_cast<unsigned char>(wanted.empty() ? 0 : wanted[index % wanted.size()]);
+        return different == 0;
     }
     void answer(const FIX::Message& message, const FIX::SessionID& id, const std::string& type) {
         if (type == "D") {
@@ -254,11 +343,22 @@ public:
     void accept(const std::string& type) { application_.accepted.insert(type); }
     void gap_fill(const std::string& type) { application_.gap_filled.insert(type); }
     void echo() { application_.echo = true; }
+    void store_offline() { application_.store_offline = true; }
+    void identify(const std::string& session, const std::string& username, const std::string& password) {
+        application_.initiates = initiator_ != nullptr;
+        application_.credentials[session] = FixCredentials{username, password};
+    }
+
+    void listen_on(const std::string& host) { host_ = host; }
 
     void start() {
+        listen_place() = ListenPlace{host_, false};
         if (acceptor_) acceptor_->start();
         else initiator_->start();
         started_ = true;
+        if (!acceptor_ || host_.empty() || listen_place().asked) return;
+        stop(true);
+        throw std::runtime_error("this QuickFIX cannot be told the address to listen on; leave the host away");
     }
     void stop(bool force) {
         queue_.close();
@@ -282,9 +382,10 @@ public:
         FIX::Message message;
         message.setString("8=" + begin + "\0019=0\001" + text + "10=000\001", false, &words, &words);
         FixApplication::last_sent() = 0;
-        const bool written = FIX::Session::sendToTarget(message, session.getSessionID());
+        const bool taken = FIX::Session::sendToTarget(message, session.getSessionID());
         const int number = FixApplication::last_sent();
-        return FixSent{written && number != 0, number};
+        // QuickFIX calls what it only stored sent; who is still logged on afterwards was so before.
+        return FixSent{taken && number != 0 && session.isLoggedOn(), number};
     }
     FixState state(const std::string& id) {
         std::lock_guard<std::mutex> lock(alive_);
@@ -328,6 +429,7 @@ private:
     FixApplication application_;
     std::unique_ptr<FIX::SocketAcceptor> acceptor_;
     std::unique_ptr<FIX::SocketInitiator> initiator_;
+    std::string host_;
     bool started_ = false;
 };
 

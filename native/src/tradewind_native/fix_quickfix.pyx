@@ -28,6 +28,9 @@ cdef extern from "tradewind_native/fix_engine.hpp" namespace "tradewind" nogil:
         void accept(const string&) except +
         void gap_fill(const string&) except +
         void echo()
+        void store_offline()
+        void identify(const string&, const string&, const string&) except +
+        void listen_on(const string&)
         void start() except +
         void stop(cbool) except +
         vector[FixItem] take(size_t) except +
@@ -65,6 +68,18 @@ cdef class QuickFix:
     def echo(self):
         """Send every message back instead of handing it on."""
         self._engine.echo()
+
+    def store_offline(self):
+        """Keep what is sent while logged off, for the peer's resend request."""
+        self._engine.store_offline()
+
+    def identify(self, bytes session, bytes username, bytes password):
+        """What a Logon must have: added by an initiator, asked for by an acceptor."""
+        self._engine.identify(session, username, password)
+
+    def listen_on(self, bytes host):
+        """Listen on this IPv4 address alone."""
+        self._engine.listen_on(host)
 
     def start(self):
         """Start QuickFIX's thread."""

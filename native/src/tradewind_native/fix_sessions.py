@@ -8,10 +8,13 @@ everything was delivered. On cancel the rest stays in the queue.
 QuickFIX counts a message as received once it is in the queue. Who must not lose one in a crash keeps the number that it
 has handled and says ``expect`` before ``start``: the peer then sends the rest again with PossDupFlag.
 
-QuickFIX 1.15 listens on every interface of the machine. Keep the port behind a firewall or a network policy.
+An acceptor listens on ``FixSession.host``, an IPv4 address, or on every interface when that is empty. QuickFIX 1.15
+bounds neither connections nor messages: keep the port behind a firewall, or on loopback behind somebody who does.
 """
 
 import asyncio
+import inspect
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -45,8 +48,13 @@ _ALL_DAY: Final = "00:00:00"
 class FixSession:
     """One session. ``extra`` are QuickFIX's own settings by their names, and win over ours.
 
+    ``host``: the peer's for an initiator; the IPv4 address to listen on for an acceptor, empty is every interface.
+
     ``dictionary`` is the QuickFIX data dictionary of the version, as an XML file; without one messages are not checked
     against a dictionary and repeating groups cannot be read or sent. ``reset_on_logon`` starts both numbers at 1.
+    With ``password`` an initiator identifies itself in its Logon and an acceptor refuses a Logon without it: Username
+    and Password (553, 554), in FIX 4.2 the password alone as RawData (95, 96). Neither is ever in a log file or event;
+    the initiator's store, whose folder only its user can read, has its own Logon.
     """
 
     begin_string: str
@@ -59,6 +67,8 @@ class FixSession:
     reset_on_logon: bool = False
     reconnect_s: int = 5
     extra: Mapping[str, str] = field(default_factory=dict)
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
 
     @property
     def session_id(self) -> str:
@@ -100,24 +110,28 @@ class FixEngine:
         gap_fill_types: frozenset[str] = frozenset(),
         capacity: int = 65536,
         echo: bool = False,
+        store_offline: bool = False,
     ) -> None:
         """Read stores and dictionaries; nothing is connected yet.
 
         ``folder``: store and log of every session, kept between runs. ``accept_types``: MsgTypes of the application
         that are let in, all when empty; others are refused with a BusinessMessageReject. ``gap_fill_types``: MsgTypes
         that a ResendRequest of the peer never brings again. ``echo`` sends every application message back at once, but
-        not an order with PossResend whose ClOrdID was seen; for tests of the protocol.
+        not an order with PossResend whose ClOrdID was seen; for tests of the protocol. ``store_offline``: what is sent
+        to a session that is logged off is stored with its number, and the peer asks for it after its next Logon.
 
         Raises:
             ValueError: a setting cannot be used, a dictionary cannot be read or a store file is damaged; it says which.
         """
         if not sessions or capacity < 1:
             raise ValueError("a FIX engine needs at least one session and a queue of at least one event")
+        host = _host_of(kind, sessions)
         _check_dictionaries(sessions)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_stores(folder)
         self._wait_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopped = False
+        self._listening = False
         try:
             self._engine = QuickFix(_text(kind, sessions, folder), kind == "acceptor", capacity, MOST_BYTES,
                                     self._wait_fd)  # fmt: skip
@@ -128,8 +142,15 @@ class FixEngine:
             self._engine.accept(name.encode())
         for name in gap_fill_types:
             self._engine.gap_fill(name.encode())
+        self._engine.listen_on(host.encode())
         if echo:
             self._engine.echo()
+        if store_offline:
+            self._engine.store_offline()
+        for session in sessions:
+            if session.password:
+                who = (session.session_id, session.username, session.password)
+                self._engine.identify(*(text.encode() for text in who))
 
     def start(self) -> None:
         """Connect or listen, in QuickFIX's thread.
@@ -202,7 +223,10 @@ class FixEngine:
         return [FixEvent(FixEventKind(kind), name.decode(), text) for kind, name, text in self._engine.take(most)]
 
     async def run(self, deliver: Callable[[list[FixEvent]], Any]) -> None:
-        """Call ``deliver`` with each batch until the engine is stopped and everything is delivered."""
+        """Call ``deliver`` with each batch until the engine is stopped and everything is delivered.
+
+        What ``deliver`` returns is awaited when it can be; until then nothing is taken, and the queue's bound holds.
+        """
         loop = asyncio.get_running_loop()
         woken = asyncio.Event()
         loop.add_reader(self._wait_fd, self._wake, woken)
@@ -211,14 +235,38 @@ class FixEngine:
                 woken.clear()
                 stopped = self._stopped
                 if batch := self.take():
-                    deliver(batch)
-                    await asyncio.sleep(0)
+                    done = deliver(batch)
+                    await (done if inspect.isawaitable(done) else asyncio.sleep(0))
                 elif stopped:
                     return
                 else:
                     await woken.wait()
         finally:
             loop.remove_reader(self._wait_fd)
+
+    def listen(self, deliver: Callable[[list[FixEvent]], Any]) -> None:
+        """Call ``deliver`` with each batch from now on, on this event loop and without a task, until ``unlisten``."""
+
+        def hand_on() -> None:
+            if not self._listening:
+                return
+            if batch := self.take():
+                deliver(batch)
+                loop.call_soon(hand_on)
+
+        def wake() -> None:
+            os.eventfd_read(self._wait_fd)
+            hand_on()
+
+        loop = asyncio.get_running_loop()
+        self._listening = True
+        loop.add_reader(self._wait_fd, wake)
+        loop.call_soon(hand_on)
+
+    def unlisten(self) -> None:
+        """Call nobody any more; what has happened stays in the queue."""
+        self._listening = False
+        asyncio.get_running_loop().remove_reader(self._wait_fd)
 
     def _wake(self, woken: asyncio.Event) -> None:
         os.eventfd_read(self._wait_fd)
@@ -234,6 +282,19 @@ class FixEngine:
 def _check_number(number: int) -> None:
     if not 1 <= number < 2**31:
         raise ValueError(f"a MsgSeqNum is 1 to 2^31 - 1, not {number}")
+
+
+def _host_of(kind: str, sessions: Sequence[FixSession]) -> str:
+    """The one address that an acceptor listens on."""
+    if kind != "acceptor":
+        return ""
+    hosts = {session.host for session in sessions}
+    if len(hosts) > 1:
+        raise ValueError("the FIX sessions of one acceptor listen on one address, not on " + ", ".join(sorted(hosts)))
+    host = hosts.pop()
+    if host:
+        ipaddress.IPv4Address(host)
+    return host
 
 
 def _check_dictionaries(sessions: Sequence[FixSession]) -> None:
