@@ -2,7 +2,7 @@
 
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +117,12 @@ def test_blocks_that_do_not_fill_their_packet_are_not_begun(decoder: Decoder, bl
     with pytest.raises(ItchError, match="do not fill"):
         decoder.decode_blocks(struct.pack(">H", 39) + directory() + blocks, 7)
     assert (decoder.messages, decoder.offset) == (0, 0)
+
+
+@pytest.mark.parametrize("count_blocks", [kernel.count_blocks, twin.count_blocks], ids=["kernel", "twin"])
+def test_blocks_are_counted_where_they_fill_their_bytes(count_blocks: Callable[[bytes], int]) -> None:
+    cases = {b"": 0, b"\0\0": 1, b"\0\2ab\0\0": 2, b"\0": -1, b"\0\2a": -1, b"\0\1ab": -1, b"\xff\xff": -1}
+    assert [count_blocks(each) for each in cases] == list(cases.values())
 
 
 def test_the_number_of_the_next_message_can_be_said(decoder: Decoder) -> None:

@@ -70,3 +70,6 @@ class ItchDecoder:
 
     def take(self) -> npt.NDArray[np.void]:
         """The records made since the last call, read-only; what each message makes: the twin's ``rows_of``."""
+
+def count_blocks(data: bytes | bytearray | memoryview) -> int:
+    """How many message blocks of MoldUDP64 (each behind its length) fill the bytes exactly; -1 when they do not."""

@@ -150,3 +150,13 @@ cdef class ItchDecoder:
     def take(self):
         """The records made since the last call, read-only."""
         return self._arena.take()
+
+
+def count_blocks(data):
+    """How many message blocks of MoldUDP64 fill the bytes exactly; -1 when they do not."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        return blocks_in(<const uint8_t*> view.buf, <const uint8_t*> view.buf + view.len)
+    finally:
+        PyBuffer_Release(&view)

@@ -1,10 +1,11 @@
 """Makes the market data client of an ITCH venue from settings. Nothing is connected here.
 
-Variables ``TRADEWIND_VENUE_ITCH_<FIELD>``: one of ADDRESS (SoupBinTCP, with USER, PASSWORD, SESSION), GROUPS
-(MoldUDP64) and FILE says where the messages come from.
+Variables ``TRADEWIND_VENUE_ITCH_<FIELD>``: one of ADDRESS (SoupBinTCP, with USER, PASSWORD, SESSION), LINES (MoldUDP64,
+with REQUESTS, INTERFACE, SESSION) and FILE says where the messages come from.
 """
 
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
     from tradewind.venue.itch.market_data import ItchMarketDataClient, ItchSource
 
 PREFIX: Final = "TRADEWIND_VENUE_ITCH_"
-SOURCES: Final = ("address", "groups", "file")
-FIELDS: Final = frozenset((*SOURCES, "user", "password", "session", "date", "currency", "size_decimals"))
+SOURCES: Final = ("address", "lines", "file")
+FIELDS: Final = frozenset((
+    *SOURCES, "user", "password", "session", "requests", "interface", "date", "currency", "size_decimals",
+))  # fmt: skip
+MOST_LINES: Final = 2
 MOST_DECIMALS: Final = 9
 
 
@@ -57,6 +61,8 @@ def _source(settings: VenueSettings) -> "Callable[[ItchFeedStatistics], ItchSour
     own = settings.own
     if own.get("address"):
         return _soup_source(settings)
+    if own.get("lines"):
+        return _mold_source(settings)
     from tradewind.venue.itch.file_source import FileSource
 
     path = Path(own["file"])
@@ -80,6 +86,37 @@ def _soup_source(settings: VenueSettings) -> "Callable[[ItchFeedStatistics], Itc
     server = SoupServer(host=host, port=port, user=user, password=password, session=session)
     options = SoupOptions(silent_after_s=settings.stale_after_s)
     return lambda statistics: SoupSource(server, statistics, options)
+
+
+def _mold_source(settings: VenueSettings) -> "Callable[[ItchFeedStatistics], ItchSource]":
+    from tradewind.venue.itch.mold_source import ANY_ADDRESS, MoldAddresses, MoldSource
+    from tradewind.venue.itch.moldudp64 import MoldError, session_bytes
+
+    own = settings.own
+    lines = tuple(_ip_address("LINES", each.strip()) for each in own["lines"].split(","))
+    if len(lines) > MOST_LINES:
+        raise ValueError(f"{PREFIX}LINES={own['lines']!r}: name the one or two lines of one feed")
+    interface = own.get("interface", ANY_ADDRESS)
+    _ip_address("INTERFACE", f"{interface}:1")
+    try:
+        session_bytes(own.get("session", ""))
+    except MoldError as error:
+        raise ValueError(f"{PREFIX}SESSION: {error}") from error
+    addresses = MoldAddresses(
+        lines=lines,
+        requests=_ip_address("REQUESTS", own["requests"]) if own.get("requests") else None,
+        interface=interface,
+        session=own.get("session", ""),
+    )
+    return lambda statistics: MoldSource(addresses, statistics, silent_after_s=settings.stale_after_s)
+
+
+def _ip_address(field: str, text: str) -> tuple[str, int]:
+    host, port = address_of(field, text)
+    try:
+        return str(IPv4Address(host)), port
+    except ValueError:
+        raise ValueError(f"{PREFIX}{field}={text!r}: an IPv4 address is wanted, like 239.255.0.1:26400") from None
 
 
 def address_of(field: str, text: str) -> tuple[str, int]:

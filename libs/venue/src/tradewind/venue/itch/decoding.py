@@ -103,6 +103,24 @@ def rows_of(message: bytes) -> list[Row]:
             return []
 
 
+def blocks_of(packet: bytes) -> list[bytes] | None:
+    """The messages of MoldUDP64 blocks, each behind its length; None when they do not fill the bytes exactly."""
+    blocks, at = [], 0
+    while at < len(packet):
+        size = _number(packet, at, PREFIX)
+        blocks.append(packet[at + PREFIX : at + PREFIX + size])
+        if len(packet) - at < PREFIX or len(blocks[-1]) < size:
+            return None
+        at += PREFIX + size
+    return blocks
+
+
+def count_blocks(data: bytes | bytearray | memoryview) -> int:
+    """How many message blocks of MoldUDP64 fill the bytes exactly; -1 when they do not."""
+    blocks = blocks_of(bytes(data))
+    return -1 if blocks is None else len(blocks)
+
+
 class ItchDecoder:
     """Decoder of one stream; meaning of arguments and errors: the stub of ``tradewind_native.itch``."""
 
@@ -166,18 +184,13 @@ class ItchDecoder:
 
     def decode_blocks(self, data: bytes | bytearray | memoryview, ts_recv: int) -> int:
         """Take the message blocks of a MoldUDP64 packet; answers how many bytes they are."""
-        packet = bytes(data)
-        blocks, at = [], 0
-        while at < len(packet):
-            size = _number(packet, at, PREFIX)
-            blocks.append(packet[at + PREFIX : at + PREFIX + size])
-            if len(packet) - at < PREFIX or len(blocks[-1]) < size:
-                raise ItchError(self.offset, "the lengths of message blocks do not fill their packet")
-            at += PREFIX + size
+        blocks = blocks_of(bytes(data))
+        if blocks is None:
+            raise ItchError(self.offset, "the lengths of message blocks do not fill their packet")
         for block in blocks:
             self._message(block, ts_recv)
             self.offset += PREFIX + len(block)
-        return at
+        return len(data)
 
     def expect(self, sequence: int) -> None:
         """The next message has this number."""

@@ -1,6 +1,6 @@
-"""A SoupBinTCP server on loopback for tests of whoever reads ITCH, and ITCH messages to send.
+"""Servers on loopback for tests of whoever reads ITCH (SoupBinTCP, MoldUDP64 requests), and messages to send.
 
-Source: Nasdaq "SoupBinTCP" 3.00 and "Nasdaq TotalView-ITCH 5.0".
+Source: Nasdaq "SoupBinTCP" 3.00, "MoldUDP64" 1.00 and "Nasdaq TotalView-ITCH 5.0".
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
+from tradewind.venue.itch import moldudp64 as mold
 from tradewind.venue.itch import soupbintcp as soup
 from tradewind.venue.itch.decoding import LENGTHS
 from tradewind.venue.itch.soupbintcp import FROM_CLIENT, LoginAccepted, LoginRequest, PacketReader, PacketType
@@ -170,3 +171,41 @@ def add_order(reference: int, side: str, shares: int, price: int, locate: int = 
 def execute_order(reference: int, shares: int, locate: int = 1) -> bytes:
     """Type E."""
     return itch_message("E", struct.pack(">QIQ", reference, shares, 1), locate)
+
+
+class MoldRequestServer(asyncio.DatagramProtocol):
+    """Answers requests for ``messages`` but those with a number in ``lost``; ``asked`` lists what came."""
+
+    def __init__(self, session: bytes, messages: list[bytes]) -> None:
+        self.session = session
+        self.messages = messages
+        self.lost: set[int] = set()
+        self.asked: list[tuple[int, int]] = []
+        self.at_most = 20
+        """Messages of one answer; the rest must be asked for again."""
+        self.port = 0
+        self._transport: asyncio.DatagramTransport | None = None
+
+    async def start(self) -> None:
+        """Listen on a free port."""
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: self, ("127.0.0.1", 0))
+        self._transport = transport
+        self.port = transport.get_extra_info("sockname")[1]
+
+    def stop(self) -> None:
+        """Close the port."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """One request."""
+        session, first, total = mold.read_request(data)
+        self.asked.append((first, total))
+        chosen: list[bytes] = []
+        for number in range(first, min(first + min(total, self.at_most), len(self.messages) + 1)):
+            if number in self.lost:
+                break
+            chosen.append(self.messages[number - 1])
+        if chosen and self._transport is not None:
+            self._transport.sendto(mold.downstream(session, first, chosen), addr)
