@@ -403,6 +403,19 @@ async def test_a_dead_peer_and_one_that_never_answers_are_left() -> None:
         assert (client.statistics.gaps, client.statistics.stale >= 2) == (0, True)
 
 
+async def test_a_packet_that_never_ends_is_a_dead_peer_and_not_a_live_one() -> None:
+    async with live(silent_after_s=0.3) as (player, client, told):
+        player.heartbeat_s = 0
+        player.write(b"\xff\xffS")
+        while "DISCONNECTED" not in told.states:
+            player.write(b"x")
+            await asyncio.sleep(0.02)
+        assert "no whole packet" in told.statuses[told.states.index("DISCONNECTED")][1]
+        player.heartbeat_s = 0.05
+        await until(lambda: client.in_sync(ALC))
+        assert (client.statistics.gaps, client.statistics.frames) == (0, 3)
+
+
 async def test_what_the_handler_raises_ends_the_run() -> None:
     async with soup_player(list(DAY)) as player:
         client, told = client_of(player), Told()

@@ -115,6 +115,7 @@ class ItchFeed:
         ``lost``: the session before did not come to its end here.
         """
         self.flush()
+        self.count()
         self._start()
         self._gap = False
         self._statistics.snapshots += 1

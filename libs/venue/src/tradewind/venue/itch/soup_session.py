@@ -114,9 +114,9 @@ async def _attend(connection: "_Connection", options: SoupOptions, where: str) -
             if now_s - began_s > options.login_timeout_s:
                 raise PeerSilent(f"{where} did not answer the login within {options.login_timeout_s:g} s")
             continue
-        silent_s = now_s - connection.last_read_s
+        silent_s = now_s - connection.last_packet_s
         if silent_s > options.silent_after_s:
-            raise PeerSilent(f"{where} sent nothing for {silent_s:.0f} s, not even a heartbeat")
+            raise PeerSilent(f"{where} sent no whole packet for {silent_s:.0f} s, not even a heartbeat")
         if now_s - beat_s >= options.heartbeat_s:
             beat_s = now_s
             connection.write(soup.CLIENT_HEARTBEAT)
@@ -137,8 +137,8 @@ class _Connection(asyncio.BufferedProtocol):
         self._filled = 0
         self._transport: asyncio.Transport | None = None
         self.logged_in = False
-        self.last_read_s = self.last_data_s = self._time()
-        """When bytes came last, and when messages came last, on the event loop's clock."""
+        self.last_packet_s = self.last_data_s = self._time()
+        """When a whole packet came last, and when messages came last, on the event loop's clock."""
 
     # -- the owner's side ------------------------------------------------------------------------------------------
 
@@ -186,7 +186,6 @@ class _Connection(asyncio.BufferedProtocol):
         """One read."""
         if not self._over.done():
             self._filled += nbytes
-            self.last_read_s = self._time()
             self._guard(self._read)
 
     def eof_received(self) -> None:
@@ -215,6 +214,7 @@ class _Connection(asyncio.BufferedProtocol):
                 if size == 0:
                     break
                 at += size
+                self.last_packet_s = self._time()
         finally:
             self._sink.flush()
             self._filled -= at
@@ -222,8 +222,10 @@ class _Connection(asyncio.BufferedProtocol):
 
     def _taken(self, data: memoryview, ts_recv: int) -> int:
         taken = self._sink.take(data, ts_recv)
+        if taken:
+            self.last_packet_s = self._time()
         if taken > soup.HEADER_BYTES:  # more than one heartbeat
-            self.last_data_s = self.last_read_s
+            self.last_data_s = self.last_packet_s
         return taken
 
     def _other_packet(self, at: int) -> int:
