@@ -163,6 +163,19 @@ def test_levels_trades_and_best_prices_follow_the_orders(changes: Changes) -> No
     assert told(made[1:]) == [(TRADE, BUY, 101, 1, 1), (LEVEL, SELL, 102, 0, 1)]
 
 
+def test_an_execution_that_is_not_printed_is_no_trade(changes: Changes, decoder: Decoder) -> None:
+    """Message C with printable N: the cross tells the trade."""
+    printed = (b"C\0\1\0\0" + bytes(6) + struct.pack(">QIQcI", 9, 40, 1, b"Y", 55), 0)
+    hidden = (printed[0].replace(b"Y", b"N"), 1)
+    decoder.decode_packets(packet(directory()) + packet(printed[0]) + packet(hidden[0]), 7)
+    records = decoder.take().copy()
+    assert records["level"].tolist() == [0, 1]
+    changes.follow(rows((ADD, BUY, 9, 100, 100)))
+    made = changes.follow(records)
+    assert [kind for kind, *_ in told(made)] == [EXECUTE, TRADE, LEVEL, EXECUTE, LEVEL]
+    assert made["size"].tolist()[2::2] == [60, 20]
+
+
 def test_a_replacement_tells_its_best_prices_once(changes: Changes) -> None:
     changes.follow(rows((ADD, BUY, 1, 100, 10), (ADD, SELL, 2, 102, 4)))
     pair = rows((CANCEL, NONE, 1, 0, 0, 0), (ADD, NONE, 5, 101, 7))

@@ -310,6 +310,21 @@ async def test_silence_is_told_and_the_lines_are_opened_anew(monkeypatch: Any) -
             assert client.statistics.gaps == 0
 
 
+async def test_a_line_that_is_silent_beside_the_other_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with lines_at() as lines:
+        async with receiving(lines, silent_after_s=0.3) as (client, _):
+            lines.send(mold.downstream(DAY1, 1, MESSAGES))
+            while "is silent" not in caplog.text:
+                lines.send(mold.heartbeat(DAY1, 4), 1)
+                await asyncio.sleep(0.02)
+            while "is heard again" not in caplog.text:
+                lines.send(mold.heartbeat(DAY1, 4))
+                await asyncio.sleep(0.02)
+            host, port = lines.addresses[0]
+            assert caplog.messages == [f"line {host}:{port} is silent", f"line {host}:{port} is heard again"]
+            assert client.statistics.connections == 1
+
+
 @pytest.mark.parametrize(
     ("own", "said"),
     [

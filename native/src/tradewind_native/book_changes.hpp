@@ -40,7 +40,7 @@ public:
         const Refusal refusal = books.apply(record);
         if (refusal != Refusal::NONE) return refusal;
         *out++ = record;
-        if (record.kind == 7 && old.side != SIDE_NONE) trade(record, old, out);
+        if (record.kind == 7 && record.level == 0 && old.side != SIDE_NONE) trade(record, old, out);
         if (!levels) return refusal;
         if (adds) {
             const RestingOrder* order = books.find(record.order_id);

@@ -6,7 +6,7 @@ from tradewind_native.order_books import OrderBooks
 class BookChanges:
     """Follows L3 books and says what each order record means for who follows prices.
 
-    Behind a record of an order come, each with its times and sequence: a TRADE for an execution of a known order
+    Behind a record of an order come, each with its times and sequence: a TRADE for a printed execution of a known order
     (``side`` is the aggressor's, ``order_id`` the sequence), a LEVEL for each price level that changed, and a pair of
     TOP_OF_BOOK when the best prices or their sizes changed and both sides have one. Other records pass.
     """

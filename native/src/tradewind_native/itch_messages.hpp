@@ -94,8 +94,11 @@ struct Decoder {
             case 'E':
                 return place(out, m, instrument, KIND_ORDER_EXECUTE, SIDE_NONE, read_64(m + 11), 0, read_32(m + 19));
             case 'C':
-                return place(out, m, instrument, KIND_ORDER_EXECUTE, SIDE_NONE, read_64(m + 11), read_32(m + 32),
-                             read_32(m + 19));
+                out = place(out, m, instrument, KIND_ORDER_EXECUTE, SIDE_NONE, read_64(m + 11), read_32(m + 32),
+                            read_32(m + 19));
+                // Not printable: the trade is told by another message, that of the cross.
+                out[-1].level = m[31] == 'N';
+                return out;
             case 'X':
                 return place(out, m, instrument, KIND_ORDER_CANCEL, SIDE_NONE, read_64(m + 11), 0, read_32(m + 19));
             case 'D':

@@ -29,7 +29,8 @@ MARKET_RECORD: Final = np.dtype(
         ("kind", "u1"),
         ("side", "u1"),
         ("flags", "u1"),
-        ("level", "u1"),  # depth of the level in a snapshot, from 0, at most 255; 0 elsewhere
+        # depth of the level in a snapshot, from 0, at most 255; 1 on an ORDER_EXECUTE that is no trade; 0 elsewhere
+        ("level", "u1"),
         ("reserved", "<u8"),  # zero
     ]
 )

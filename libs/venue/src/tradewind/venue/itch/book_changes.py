@@ -40,7 +40,7 @@ class BookChanges:
         old = self.books.order(reference)
         self.books.apply(one)
         self._made.append(record.item())
-        if kind == RecordKind.ORDER_EXECUTE and old is not None:
+        if kind == RecordKind.ORDER_EXECUTE and not record["level"] and old is not None:
             aggressor = RecordSide.SELL if old[1] == RecordSide.BUY else RecordSide.BUY
             price = int(record["price"]) or old[2]
             self._make(record, old[0], RecordKind.TRADE, aggressor, price, int(record["size"]), last=True)

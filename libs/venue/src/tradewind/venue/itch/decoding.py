@@ -80,7 +80,9 @@ def rows_of(message: bytes) -> list[Row]:
         case "E":
             return [_row(RecordKind.ORDER_EXECUTE, NONE, reference, 0, at(19, 4))]
         case "C":
-            return [_row(RecordKind.ORDER_EXECUTE, NONE, reference, at(32, 4), at(19, 4))]
+            # Not printable: the trade is told by another message, that of the cross.
+            row = _row(RecordKind.ORDER_EXECUTE, NONE, reference, at(32, 4), at(19, 4))
+            return [(*row[:-1], int(message[31:32] == b"N"))]
         case "X":
             return [_row(RecordKind.ORDER_CANCEL, NONE, reference, 0, at(19, 4))]
         case "D":

@@ -104,6 +104,7 @@ class MoldSource:
                     handler.on_feed_status(None, "ENDED", "the sender says that the session is over")
             if order.session is not None and not ended and not order.gap and receiver.is_caught_up(now_s):
                 feed.caught_up(f"message {feed.next_sequence - 1}")
+            receiver.watch_lines(now_s, self._silent_after_s)
             silent_s = now_s - receiver.last_packet_s
             if silent_s > self._silent_after_s:
                 self._statistics.stale += 1
@@ -134,15 +135,17 @@ class _Receiver:
         self._asking: socket.socket | None = None
         self._failed: asyncio.Future[None] = self._loop.create_future()
         self._logged: set[str] = set()
+        self._heard_s = dict.fromkeys(range(len(addresses.lines)), self._loop.time())
+        self._silent: set[int] = set()
         self.last_packet_s = self.last_data_s = self._loop.time()
 
     def open(self) -> None:
         """Open and join. Raises OSError."""
-        for line in self._addresses.lines:
-            self._read_from(_opened_line(line, self._addresses.interface), recovered=False)
+        for line, address in enumerate(self._addresses.lines):
+            self._read_from(_opened_line(address, self._addresses.interface), line)
         if self._addresses.requests is not None:
             self._asking = _opened_requests(self._addresses.requests)
-            self._read_from(self._asking, recovered=True)
+            self._read_from(self._asking, None)
 
     def close(self) -> None:
         """Close all sockets."""
@@ -160,6 +163,15 @@ class _Receiver:
             self._failed.result()
         return self._failed.done()
 
+    def watch_lines(self, now_s: float, silent_after_s: float) -> None:
+        """Say it once when a line is silent, or is back: the other one carries all, but alone."""
+        for line, heard_s in self._heard_s.items():
+            silent = now_s - heard_s > silent_after_s
+            if silent != (line in self._silent):
+                (self._silent.add if silent else self._silent.discard)(line)
+                host, port = self._addresses.lines[line]
+                _log.warning("line %s:%d %s", host, port, "is silent" if silent else "is heard again")
+
     def ask(self, wanted: tuple[bytes, int, int] | None) -> None:
         """Send a request; that it is lost is nothing special."""
         if wanted is None or self._asking is None:
@@ -173,21 +185,22 @@ class _Receiver:
         """Whether nothing waits at the lines."""
         return now_s - self.last_data_s >= QUIET_S or self._feed.is_current(CURRENT_NS)
 
-    def _read_from(self, one: socket.socket, *, recovered: bool) -> None:
+    def _read_from(self, one: socket.socket, line: int | None) -> None:
+        """``line``: which one; None for the request server."""
         self._sockets.append(one)
-        self._loop.add_reader(one, self._on_readable, one, recovered)
+        self._loop.add_reader(one, self._on_readable, one, line)
 
-    def _on_readable(self, one: socket.socket, recovered: bool) -> None:
+    def _on_readable(self, one: socket.socket, line: int | None) -> None:
         try:
-            self._read(one, recovered=recovered)
-            if recovered:
+            self._read(one, line)
+            if line is None:
                 self.ask(self._order.due(self._loop.time()))
             self._feed.flush()
         except Exception as error:  # the owner of the sockets must hear it, not the event loop
             if not self._failed.done():
                 self._failed.set_exception(error)
 
-    def _read(self, one: socket.socket, *, recovered: bool) -> None:
+    def _read(self, one: socket.socket, line: int | None) -> None:
         ts_recv, now_s, buffer = time.time_ns(), self._loop.time(), self._buffer
         for _ in range(AT_ONCE):
             try:
@@ -205,9 +218,11 @@ class _Receiver:
                 self._log_once("a datagram is no MoldUDP64", error)
                 continue
             self.last_packet_s = now_s
+            if line is not None:
+                self._heard_s[line] = now_s
             if packet.total:
                 self.last_data_s = now_s
-            self._order.take(packet, ts_recv, now_s, recovered=recovered)
+            self._order.take(packet, ts_recv, now_s, recovered=line is None)
 
     def _log_once(self, what: str, error: object) -> None:
         if what not in self._logged:
