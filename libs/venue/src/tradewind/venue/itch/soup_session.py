@@ -22,7 +22,7 @@ from tradewind.venue.itch.soupbintcp import (
     SoupError,
 )
 
-BUFFER_BYTES: Final = 512 * 1024
+BUFFER_BYTES: Final = 256 * 1024
 MOST_UNSENT_BYTES: Final = 64 * 1024
 QUIET_S: Final = 0.1
 """After a login the server sends what was before as fast as it can: a pause as long as this says that it is done."""
