@@ -107,7 +107,7 @@ def order_status_report(account: AccountId, instrument: Instrument, state: Order
     )
 
 
-def _trade_id(instrument: Instrument, number: int) -> TradeId:
+def account_trade_id(instrument: Instrument, number: int | str) -> TradeId:
     """Binance counts trades per symbol; a trade id of ours is unique on the account."""
     return TradeId(f"{instrument.symbol}-{number}")
 
@@ -123,7 +123,7 @@ def _answer_fill(account: AccountId, instrument: Instrument, state: OrderState, 
         instrument_id=instrument.instrument_id,
         client_order_id=ClientOrderId(state.clientOrderId),
         venue_order_id=VenueOrderId(str(state.orderId)),
-        trade_id=_trade_id(instrument, fill.tradeId),
+        trade_id=account_trade_id(instrument, fill.tradeId),
         side=OrderSide(state.side),
         price=to_mantissa(fill.price, instrument.price_precision),
         size=to_mantissa(fill.qty, instrument.size_precision),
@@ -141,7 +141,7 @@ def trade_fill(account: AccountId, instrument: Instrument, trade: AccountTrade) 
         instrument_id=instrument.instrument_id,
         client_order_id=None,
         venue_order_id=VenueOrderId(str(trade.orderId)),
-        trade_id=_trade_id(instrument, trade.id),
+        trade_id=account_trade_id(instrument, trade.id),
         side=OrderSide.BUY if trade.isBuyer else OrderSide.SELL,
         price=to_mantissa(trade.price, instrument.price_precision),
         size=to_mantissa(trade.qty, instrument.size_precision),
@@ -184,7 +184,7 @@ def execution_reports(
         instrument_id=instrument.instrument_id,
         client_order_id=client_order_id,
         venue_order_id=order.venue_order_id,
-        trade_id=_trade_id(instrument, report.trade_id),
+        trade_id=account_trade_id(instrument, report.trade_id),
         side=order.side,
         price=to_mantissa(report.L, instrument.price_precision),
         size=to_mantissa(report.l, instrument.size_precision),

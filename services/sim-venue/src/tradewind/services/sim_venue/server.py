@@ -24,6 +24,7 @@ from tradewind.services.sim_venue.changes import Changes
 from tradewind.services.sim_venue.exchange import Exchange, FeeRates
 from tradewind.services.sim_venue.faults.desk import FaultDesk
 from tradewind.services.sim_venue.faults.script_reading import ScriptRefused, load_script, script_path
+from tradewind.services.sim_venue.fix.sessions import FixDesk
 from tradewind.services.sim_venue.flow import FlowGenerator
 from tradewind.services.sim_venue.flow_market import FlowMarket
 from tradewind.services.sim_venue.flow_running import FlowStatus, run_flow
@@ -107,6 +108,8 @@ class SimVenue:
         )
         if not self._state.balances.holdings:
             self.exchange.deposit(ACCOUNT, deposits)
+        self._data_dir = data_dir
+        self._fix = self._fix_desk(api_key, api_secret) if settings.fix_port else None
         self._fault_endpoints = FaultEndpoints(self.faults, self.exchange, fixed=lockstep)
         self._lie_from_the_start(lockstep=lockstep)
         for listing in self._listings.values():
@@ -120,7 +123,7 @@ class SimVenue:
             LedgerFailed: the record cannot be written any more.
         """
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.ledger.run(self._streams.deliver), name="sim-venue.ledger")
+            tasks.create_task(self.ledger.run(self._deliver), name="sim-venue.ledger")
             tasks.create_task(self._streams.run(), name="sim-venue.departures")
             restored = self.exchange.restore(self._state.open_orders, expire=self._settings.mode == "replay")
             await self.ledger.written(restored or None)
@@ -131,6 +134,9 @@ class SimVenue:
             if self.player is not None:
                 tasks.create_task(self.player.count(), name="sim-venue.count")
                 tasks.create_task(self.player.run(), name="sim-venue.replay")
+            if self._fix is not None:
+                fix = self._fix.run(host, self._settings.fix_port, self._data_dir)
+                tasks.create_task(fix, name="sim-venue.fix")
             await self._serve(host)
 
     def status(self) -> dict[str, Any]:
@@ -149,6 +155,14 @@ class SimVenue:
             "throttled": self._limits.throttled,
             "lies_told": self.faults.told(),
         }
+
+    def _fix_desk(self, api_key: str, api_secret: str) -> FixDesk:
+        return FixDesk(ACCOUNT, self._settings.fix_client, (api_key, api_secret), self.exchange, self.ledger, self._log)
+
+    def _deliver(self, account: str, event: bytes) -> None:
+        self._streams.deliver(account, event)
+        if self._fix is not None:
+            self._fix.deliver(account, event)
 
     def _append(self, changes: Changes) -> int:
         self.faults.note(changes)

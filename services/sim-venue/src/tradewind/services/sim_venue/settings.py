@@ -22,6 +22,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fault_seed: int = 0  # in place of the script's; 0 keeps that
     symbols: str = "BTCUSDT"
     events_per_s: float = 400.0
+    fix_port: int = 0  # 0: no FIX
+    fix_client: str = "TRADEWIND"
     api_key: str = ""
     api_secret: str = ""
     initial_balances: str = "BTC=10,USDT=1000000"
@@ -51,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("step_ms must be from 1 to 60000")
         if not 0 < self.events_per_s <= 100_000:
             raise ValueError("events_per_s must be above 0 and at most 100000")
+        if not 0 <= self.fix_port <= 65_535:
+            raise ValueError("fix_port must be from 0, which is no FIX, to 65535")
         for rate in (self.maker_fee_rate, self.taker_fee_rate):
             if not 0 <= rate < 1 or rate != rate.quantize(Decimal("1e-8")):
                 raise ValueError("a fee rate is from 0 to below 1 with at most 8 decimals, such as 0.001")
