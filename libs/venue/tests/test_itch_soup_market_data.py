@@ -80,11 +80,17 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.01)
 
 
-def client_of(player: SoupPlayer, *symbols: str, session: str = "", **options: Any) -> ItchMarketDataClient:
+def client_of(
+    player: SoupPlayer, *symbols: str, session: str = "", history: bool = True, **options: Any
+) -> ItchMarketDataClient:
     server = SoupServer(host="127.0.0.1", port=player.port, user="me", password="secret", session=session)
     limits = SoupOptions(**{"heartbeat_s": 0.05, **options})
     return ItchMarketDataClient(
-        VENUE, symbols or ("ALC",), lambda counted: SoupSource(server, counted, limits), midnights("2010-12-24")
+        VENUE,
+        symbols or ("ALC",),
+        lambda counted: SoupSource(server, counted, limits),
+        midnights("2010-12-24"),
+        history=history,
     )
 
 
@@ -206,6 +212,20 @@ async def test_orders_make_levels_trades_and_best_prices() -> None:
     assert told.clears()[-1] == RecordFlag.LAST
 
 
+async def test_without_history_the_books_come_as_snapshots_and_then_every_message() -> None:
+    async with live([*DAY, execute_order(1, 4)], history=False) as (player, client, told):
+        kinds = [RecordKind(kind).name for kind in told.records["kind"]]
+        assert kinds == ["CLEAR", "CLEAR", "LEVEL", "LEVEL", "TOP_OF_BOOK", "TOP_OF_BOOK"]
+        assert told.records["price"][2:].tolist() == [100, 102, 100, 102]
+        assert told.records["size"][2:].tolist() == [6, 5, 6, 5]
+        assert set(told.records["sequence"][1:].tolist()) == {4}
+        assert (client.statistics.trades, client.statistics.frames) == (0, 4)
+        player.hang_up()
+        player.messages.append(execute_order(1, 1))
+        await until(lambda: client.statistics.trades == 1)
+        assert [RecordKind(kind).name for kind in told.records["kind"][6:9]] == ["ORDER_EXECUTE", "TRADE", "LEVEL"]
+
+
 async def test_both_sides_send_heartbeats_and_a_logout_is_said() -> None:
     async with live() as (player, _, told):
         await until(lambda: player.received.count(PacketType.CLIENT_HEARTBEAT) >= 3)
@@ -248,6 +268,7 @@ async def test_what_the_directory_does_not_name_is_refused_and_silence_is_not(mo
         ({"address": "h:1", "user": "toolong"}, "make no login"),
         ({"address": "h:1", "date": "today"}, "name a day like"),
         ({"address": "h:1", "size_decimals": "x"}, "a number from 0 to 9"),
+        ({"address": "h:1", "history": "maybe"}, "yes or no is wanted"),
         ({"file": "/nowhere/itch"}, "there is no such file"),
     ],
 )

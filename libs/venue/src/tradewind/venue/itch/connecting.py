@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PREFIX: Final = "TRADEWIND_VENUE_ITCH_"
 SOURCES: Final = ("address", "lines", "file")
 FIELDS: Final = frozenset((
-    *SOURCES, "user", "password", "session", "requests", "interface", "date", "currency", "size_decimals",
+    *SOURCES, "user", "password", "session", "requests", "interface", "date", "currency", "size_decimals", "history",
 ))  # fmt: skip
 MOST_LINES: Final = 2
 MOST_DECIMALS: Final = 9
@@ -43,6 +43,7 @@ def _market_data(settings: VenueSettings) -> "ItchMarketDataClient":
         midnight,
         currency=own.get("currency", "USD"),
         size_decimals=_number(own, "size_decimals", 0, MOST_DECIMALS),
+        history=_yes(own, "history", "yes"),
     )
 
 
@@ -140,6 +141,13 @@ def _number(own: Mapping[str, str], field: str, default: int, most: int) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > most:
         raise ValueError(f"{PREFIX}{field.upper()}={text!r}: a number from 0 to {most} is wanted")
     return int(text)
+
+
+def _yes(own: Mapping[str, str], field: str, default: str) -> bool:
+    text = own.get(field) or default
+    if text not in ("yes", "no"):
+        raise ValueError(f"{PREFIX}{field.upper()}={text!r}: yes or no is wanted")
+    return text == "yes"
 
 
 def _missing() -> str:

@@ -75,8 +75,15 @@ class ItchFeed:
         handler: FeedHandler,
         statistics: ItchFeedStatistics,
         midnight: Callable[[], int],
+        *,
+        history: bool = True,
     ) -> None:
-        """``midnight``: asked when a session begins, for the UTC nanoseconds that its times count from."""
+        """
+        Args:
+            midnight: asked when a session begins, for the UTC nanoseconds that its times count from.
+            history: hand on what a session brought before we came. Without it the books are built from that in
+                silence and handed on as snapshots.
+        """
         self._numbers: Mapping[str, int] = {one.symbol: instrument_number(one.instrument_id) for one in instruments}
         self._ids = {one.instrument_id: None for one in instruments}
         self._handler = handler
@@ -88,6 +95,8 @@ class ItchFeed:
         self._unknown_before = 0
         self._orders_before = 0
         self._caught_up = False
+        self._history = history
+        self._silent = not history
         self._start()
 
     @property
@@ -127,6 +136,9 @@ class ItchFeed:
         """All that was sent so far is handed on."""
         if not self._caught_up:
             self._caught_up = True
+            if self._silent:
+                self._silent = False
+                self._tell_books()
             state, said = ("LIVE", detail) if self.whole else ("GAP", "messages of this session are missing")
             self._handler.on_feed_status(None, state, said)
 
@@ -175,6 +187,8 @@ class ItchFeed:
         made: RecordArray = self._changes.follow(records)
         if self._changes.books.orders > MOST_ORDERS:
             self._give_up_books()
+        if self._silent:
+            return
         if self._gap:
             made, self._gap = made.copy(), False
             made["flags"][0] |= RecordFlag.GAP
@@ -220,6 +234,7 @@ class ItchFeed:
         self._changes = BookChanges(OrderBooks())
         self._unknown_before = self._orders_before = 0
         self._caught_up = False
+        self._silent = not self._history
 
     def _take(self, decode: Callable[[memoryview, int], int], data: memoryview, ts_recv: int) -> int:
         decoder, before, at = self._decoder, self._decoder.messages, 0
@@ -249,6 +264,26 @@ class ItchFeed:
         self._gap = False
         self._handler.on_records(self._clears(RecordFlag.GAP))
         self._handler.on_feed_status(None, "GAP", detail)
+
+    def _tell_books(self) -> None:
+        """Every book as a snapshot, with its best prices."""
+        if not self.whole:
+            return
+        now = time.time_ns()
+        for instrument_id in self._ids:
+            book = self.book(instrument_id)
+            records = book.snapshot_records(self._last_event_ns or now, now, WHOLE_DEPTH)
+            bid, ask = book.best_bid(), book.best_ask()
+            if bid is not None and ask is not None:
+                pair = empty_records(len(_SIDES))
+                for name in ("ts_event", "ts_recv", "instrument", "sequence", "order_id"):
+                    pair[name] = records[name][-1]
+                pair["kind"], pair["side"] = RecordKind.TOP_OF_BOOK, _SIDES
+                pair["price"], pair["size"] = (bid[0], ask[0]), (bid[1], ask[1])
+                pair["flags"][-1] = RecordFlag.LAST
+                records = read_only(np.concatenate((records, pair)))
+                self._statistics.tickers += 1
+            self._handler.on_records(records)
 
     def _give_up_books(self) -> None:
         self._statistics.gaps += 1

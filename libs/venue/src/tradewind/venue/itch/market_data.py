@@ -56,8 +56,9 @@ class ItchMarketDataClient:
         *,
         currency: str = "USD",
         size_decimals: int = 0,
+        history: bool = True,
     ) -> None:
-        """``size_decimals``: of the venue's unit of size; ITCH itself counts whole shares."""
+        """``size_decimals``: of the unit of size; ITCH counts whole shares. ``history``: as ``ItchFeed``."""
         self.venue = venue
         self._statistics = ItchFeedStatistics()
         self._symbols = tuple(symbols)
@@ -65,6 +66,7 @@ class ItchMarketDataClient:
         self._midnight = midnight
         self._currency = currency
         self._size_decimals = size_decimals
+        self._history = history
         self._feed: ItchFeed | None = None
 
     @property
@@ -105,7 +107,8 @@ class ItchMarketDataClient:
         Raises:
             Exception: what ``handler`` raises; the connection is then closed.
         """
-        feed = self._feed = ItchFeed(instruments, handler, self._statistics, self._midnight)
+        feed = ItchFeed(instruments, handler, self._statistics, self._midnight, history=self._history)
+        self._feed = feed
         try:
             await self._source.run(feed, handler)
         finally:

@@ -32,6 +32,7 @@ CALM_S: Final = 30.0
 CURRENT_NS: Final = 5_000_000_000
 """Messages of events that are no older than this are not of the past: a busy feed has no pause that would say it."""
 _SHOWN_SYMBOLS: Final = 10
+_MOST_STOCKS: Final = 65_536
 
 
 class SoupServer(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,5 +245,6 @@ class _DirectoryReader:
 
     def _note(self, symbol: str) -> int | None:
         self._missing.discard(symbol)
-        self._seen[symbol] = None
+        if len(self._seen) < _MOST_STOCKS:
+            self._seen[symbol] = None
         return None
