@@ -39,7 +39,7 @@ def processes(profile: str) -> dict[str, Document]:
 
 def test_every_service_folder_is_there_and_nothing_else(profile: str) -> None:
     folders = {path.parent.name for path in ROOT.glob("services/*/service.toml")}
-    left_out = {"prod_binance": {"sim-venue", "strategy-market-maker"}}.get(profile, set())
+    left_out = {"fix-gateway", *{"prod_binance": {"sim-venue", "strategy-market-maker"}}.get(profile, set())}
     assert set(deployments(profile)) == folders - left_out
     assert {path for path in tree(profile) if path.startswith("3-")} == {
         f"3-services/{name}.yaml" for name in folders - left_out

@@ -112,6 +112,7 @@ TRAFFIC: Final = (
             STRATEGIES: (BeginStrategyRun, SubmitOrder, CancelOrder, CancelAllOrders, ReplayStepAnswered),
             "api": (SubmitOrder, CancelOrder, ResolveOrder, ClaimOrder),
             "risk": (CancelAllOrders, ProveFlat),
+            "fix-gateway": (SubmitOrder, CancelOrder, CancelAllOrders),
         },
         ("execution",),
     ),
@@ -119,7 +120,7 @@ TRAFFIC: Final = (
         ORDERS_EVENTS,
         "The story of every order, published only after the store has committed it.",
         {"execution": (*ORDER_EVENT_TYPES, ReplayStepSettled)},
-        (STRATEGIES, "portfolio", "recorder", "api"),
+        (STRATEGIES, "portfolio", "recorder", "api", "fix-gateway"),
     ),
     TopicTraffic(
         ACCOUNT_EVENTS,
