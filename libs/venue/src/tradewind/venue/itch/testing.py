@@ -80,7 +80,7 @@ class SoupPlayer:
         self._writers.add(writer)
         try:
             await self._talk(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except* ConnectionError:
             pass  # the client left, or was hung up on
         finally:
             self._writers.discard(writer)
@@ -113,8 +113,7 @@ class SoupPlayer:
             last = min(len(self.messages), number - 1 + self.burst)
             cut = 0 < self.cut_at <= last
             last = self.cut_at if cut else last
-            for message in self.messages[number - 1 : last]:
-                writer.write(soup.sequenced(message))
+            writer.write(b"".join(map(soup.sequenced, self.messages[number - 1 : last])))
             number = max(number, last + 1)
             if cut:
                 self.cut_at = 0
