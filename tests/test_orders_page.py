@@ -9,7 +9,8 @@ from tradewind.services.alerts.findings import KINDS
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/protocols/orders.md").read_text(encoding="utf-8")
-GENERAL = {"security", "metrics", "alerts", "tracing", "fix-gateway"}  # read in peace; the others are opened at night, by an alert
+# Read in peace; the others are opened at night, by an alert.
+GENERAL = {"security", "metrics", "alerts", "tracing", "fix-gateway"}
 OPERATING = sorted(path for path in (ROOT / "docs/operating").glob("*.md") if path.stem not in GENERAL)
 COLUMNS = 6
 LONGEST_PAGE = 40
