@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from replay_kit import CAPTURE, COMMAND, environment, needs_capture, recorded_lines, replay, run_demo, write_capture
 
+from tradewind.store.testing import missing
+
 pytestmark = [needs_capture, pytest.mark.timeout(180)]
 
 
@@ -26,6 +28,23 @@ def test_the_recorded_session_is_traded_exactly(tmp_path: Path) -> None:
     assert not {"SUBMITTED", "ACCEPTED", "PENDING_CANCEL", "PARTIALLY_FILLED"} & set(report["orders"])
     assert report["latency_us"]["tick_to_command"]["n"] > 0
     assert report["latency_us"]["command_to_venue"]["n"] > 0
+
+
+def test_over_fix_the_platform_trades_and_the_books_are_the_venues(tmp_path: Path) -> None:
+    try:
+        import tradewind_native.fix_sessions  # noqa: F401
+    except ImportError as error:
+        missing("quickfix", str(error))
+    report = replay(tmp_path, CAPTURE, "--venue", "fix")
+    assert report["book"] == {"compared": 564, "equal": 564, "gaps": 0}
+    assert report["ledger"]["books_equal_account"]
+    assert report["ledger"]["account_equals_venue"]
+    assert report["fills"] == report["db"]["fills"] > 0
+    assert not {"SUBMITTED", "ACCEPTED", "PENDING_CANCEL", "PARTIALLY_FILLED", "UNKNOWN"} & set(report["orders"])
+    [log] = (tmp_path / "data" / "fix").glob("FIX.4.4-TRADEWIND-SIM.messages*.log")
+    told = log.read_text("latin-1")
+    assert told.count("\x0135=D\x01") == report["db"]["orders"] > 0
+    assert told.count("\x0143=Y\x01") == 0
 
 
 def test_a_second_run_in_the_same_folder_stores_nothing_twice_and_stays_exact(tmp_path: Path) -> None:

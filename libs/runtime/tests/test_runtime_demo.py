@@ -8,6 +8,7 @@ import pytest
 from tradewind.runtime.broker_urls import plane_urls
 from tradewind.runtime.demo.options import DemoOptions, check, environment
 from tradewind.runtime.demo.outcome import outcome_of
+from tradewind.runtime.demo.venue_paths import VenuePath
 from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.settings import PlatformSettings, load_settings
 from tradewind.store.database import Database
@@ -44,6 +45,16 @@ def test_in_processes_it_meets_at_kafka_unless_told_otherwise() -> None:
     assert planes(options(processes=True)) == (KAFKA, KAFKA)
     assert planes(options(processes=True), TRADEWIND_BUS_URL=RABBIT) == (RABBIT, RABBIT)
     assert planes(options(processes=True, bus=RABBIT), TRADEWIND_BUS_URL=KAFKA) == (RABBIT, RABBIT)
+
+
+def test_the_way_to_the_venue_is_the_users() -> None:
+    given = environment(options(venue=VenuePath.FIX), Path("data"), {})
+    assert given["TRADEWIND_VENUE_ADAPTER"] == "fix"
+    assert (
+        given["TRADEWIND_VENUE_FIX_PORT"] == given["TRADEWIND_SIM_VENUE_FIX_PORT"] != given["TRADEWIND_SIM_VENUE_PORT"]
+    )
+    assert Path(given["TRADEWIND_VENUE_FIX_FOLDER"]) == Path("data", "fix")
+    assert "TRADEWIND_VENUE_ADAPTER" not in environment(options(), Path("data"), {})
 
 
 def test_a_plane_keeps_its_own_broker_unless_one_is_asked_for() -> None:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from tradewind.runtime.demo.venue_paths import VenuePath
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -26,6 +28,9 @@ def demo(
     lockstep: Annotated[
         bool, typer.Option("--lockstep", help="A replay waits at each step until every strategy has answered.")
     ] = False,
+    venue: Annotated[
+        VenuePath | None, typer.Option(help="How orders and data travel; binance when left out. fix needs QuickFIX.")
+    ] = None,
 ) -> None:
     """Trade on a simulated exchange, in one process, with the page open.
 
@@ -37,12 +42,15 @@ def demo(
     kafka://127.0.0.1:9092. On a broker every demo gives its topics a prefix of its own. With --lockstep the orders and
     fills of a replay depend on nobody's speed: `outcome` in the report is then the same on every bus.
 
+    --venue chooses the way to the simulated venue: REST and streams as Binance has them, or FIX 4.4 for orders.
+
     \b
     Examples:
       tradewind demo
       tradewind demo --duration 60 --headless
       tradewind demo --replay btcusdt.gz --speed 10
       tradewind demo --replay btcusdt.gz --speed max --headless --report out.json
+      tradewind demo --venue fix
       tradewind demo --processes
       tradewind demo --processes --bus amqp://127.0.0.1:5672 --replay btcusdt.gz --speed max --lockstep
     """
@@ -51,6 +59,6 @@ def demo(
     from tradewind.runtime.demo.running import run_demo
 
     options = DemoOptions(
-        replay, parse_speed(speed), duration, headless, data_dir, report, seed, processes, bus, lockstep
+        replay, parse_speed(speed), duration, headless, data_dir, report, seed, processes, bus, lockstep, venue
     )
     raise typer.Exit(run_demo(options))

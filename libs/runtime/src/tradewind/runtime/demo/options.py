@@ -15,6 +15,7 @@ from tradewind.runtime.broker_urls import (
     with_topic_prefix,
 )
 from tradewind.runtime.captures.opening import why_no_replay
+from tradewind.runtime.demo.venue_paths import VenuePath, path_environment
 from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.service_registry import installed_names
 from tradewind.runtime.settings import FILE_SUFFIX, PREFIX, PlatformSettings, load_settings, service_prefix
@@ -41,6 +42,8 @@ class DemoOptions:
     processes: bool = False
     bus: str | None = None
     lockstep: bool = False
+    venue: VenuePath | None = None
+    """None: the adapter of the settings."""
 
 
 def parse_speed(text: str) -> float:
@@ -74,6 +77,8 @@ def check(options: DemoOptions, environ: Mapping[str, str]) -> None:
         raise StartRefused("--speed is for a replay: name a capture with --replay FILE")
     if options.replay is None and options.lockstep:
         raise StartRefused("--lockstep is for a replay: name a capture with --replay FILE")
+    if options.lockstep and options.venue not in (None, VenuePath.BINANCE):
+        raise StartRefused(f"--lockstep counts on the venue's private stream, which --venue {options.venue} has not")
     if options.duration_s is not None and options.duration_s <= 0:
         raise StartRefused(f"--duration {options.duration_s:g}: say how many seconds to run, more than 0")
     if options.report is not None and not options.report.absolute().parent.is_dir():
@@ -135,6 +140,8 @@ def _venue_environment(options: DemoOptions, data_dir: Path, environ: Mapping[st
     else:
         # What a large account pays: at the retail rate the example strategies would show little but fees.
         defaults |= {f"{venue}MAKER_FEE_RATE": "0", f"{venue}TAKER_FEE_RATE": "0.0001"}
+    if options.venue is not None:
+        asked |= path_environment(options.venue, data_dir, lambda wanted: free_port(wanted, but_not=venue_port))
     if options.lockstep:
         strategies = (name for name in installed_names() if name.startswith(STRATEGY_PREFIX))
         asked[f"{PREFIX}LOCKSTEP"] = ",".join(name.removeprefix(STRATEGY_PREFIX) for name in strategies)

@@ -81,7 +81,7 @@ async def _ledger(platform: PlatformSettings, database: Database) -> dict[str, A
     lines = await OrderStore(database, account_id).ledger()
     client = execution_client_of(platform)
     try:
-        await client.connect()
+        # Not connected: two questions need no session, and over FIX the order path has it.
         await client.instruments()
         stated = {balance.currency: balance.total for balance in (await client.balances()).balances}
     finally:
