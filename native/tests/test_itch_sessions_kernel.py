@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tradewind.venue.itch import book_changes as changes_twin
 from tradewind.venue.itch import decoding as twin
@@ -221,3 +223,36 @@ def test_kernel_and_twin_make_the_same_day_and_levels_make_the_l3_book(day: byte
             if len(pairs):
                 assert pairs["flags"][-1] & RecordFlag.LAST
     assert trades > 5_000
+
+
+ORDER_RECORDS = st.lists(
+    st.tuples(
+        st.sampled_from([ADD, ADD, CANCEL, EXECUTE, RecordKind.CLEAR, TRADE]),
+        st.sampled_from([BUY, SELL, NONE]),
+        st.integers(1, 6),
+        st.integers(1, 5),
+        st.integers(0, 4),
+        st.sampled_from([0, 1]),
+        st.integers(1, 2),
+        st.integers(0, 1),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(ORDER_RECORDS)
+def test_kernel_and_twin_follow_any_orders_alike_and_levels_make_the_books(given_rows: list[tuple[int, ...]]) -> None:
+    records = rows(*(row[:6] for row in given_rows)).copy()
+    records["instrument"] = [row[6] for row in given_rows]
+    records["level"] = [row[7] for row in given_rows]
+    records["sequence"] = [index // 2 for index in range(len(given_rows))]
+    ours = changes_kernel.BookChanges(books_kernel.OrderBooks())
+    theirs = changes_twin.BookChanges(books_twin.OrderBooks())
+    made = ours.follow(records)
+    assert made.tobytes() == theirs.follow(records).tobytes()
+    for number in (1, 2):
+        book = OrderBook(number)
+        book.apply(made)
+        for side in (BUY, SELL):
+            assert book.levels(side, 99) == [level[:2] for level in ours.books.levels(number, side, 99)]

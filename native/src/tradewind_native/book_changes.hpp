@@ -9,8 +9,8 @@
 
 namespace tradewind {
 
-// An order record is followed by at most a trade, two levels and a pair of best prices.
-constexpr size_t MOST_CHANGES = 6;
+// An order record is followed by at most a trade, two levels and the best prices of three instruments.
+constexpr size_t MOST_CHANGES = 10;
 
 struct BestPrices {
     int64_t price[2];
@@ -42,18 +42,14 @@ public:
         *out++ = record;
         if (record.kind == 7 && record.level == 0 && old.side != SIDE_NONE) trade(record, old, out);
         if (!levels) return refusal;
-        if (adds) {
-            const RestingOrder* order = books.find(record.order_id);
-            if (order == nullptr) return refusal;
-            const Place added{books.instrument_of(*order), order->side, order->price};
-            // An order added again may leave another level.
-            if (old.side != SIDE_NONE && !(old == added)) level(books, record, old, false, out);
-            level(books, record, added, record.flags & FLAG_LAST, out);
-            best_prices(books, record, added.instrument, out);
-        } else if (old.side != SIDE_NONE) {
-            level(books, record, old, record.flags & FLAG_LAST, out);
-            best_prices(books, record, old.instrument, out);
-        }
+        Place places[2];
+        size_t count = 0;
+        const RestingOrder* order = adds ? books.find(record.order_id) : nullptr;
+        const Place added = order ? Place{books.instrument_of(*order), order->side, order->price} : Place{};
+        // An order that is added again leaves its level, whatever becomes of it.
+        if (old.side != SIDE_NONE && !(order && old == added)) places[count++] = old;
+        if (order) places[count++] = added;
+        tell(books, record, places, count, out);
         return refusal;
     }
 
@@ -66,6 +62,27 @@ private:
             return instrument == other.instrument && side == other.side && price == other.price;
         }
     };
+
+    void tell(OrderBooks& books, const MarketRecord& record, const Place* places, size_t count, MarketRecord*& out) {
+        const bool ends = record.flags & FLAG_LAST;
+        for (size_t index = 0; index < count; ++index) {
+            const bool again = index + 1 < count && places[index + 1].instrument == places[index].instrument;
+            level(books, record, places[index], ends && !again, out);
+        }
+        if (!ends) {
+            // The first half of a replacement: its best prices are told with the second.
+            begun_ = count != 0;
+            if (begun_) begun_instrument_ = places[0].instrument;
+            return;
+        }
+        for (size_t index = 0; index < count; ++index) {
+            const bool again = index + 1 < count && places[index + 1].instrument == places[index].instrument;
+            if (!again) best_prices(books, record, places[index].instrument, out);
+            if (places[index].instrument == begun_instrument_) begun_ = false;
+        }
+        if (begun_) best_prices(books, record, begun_instrument_, out);
+        begun_ = false;
+    }
 
     static MarketRecord made(const MarketRecord& record, uint32_t instrument, uint8_t kind, uint8_t side, int64_t price,
                              int64_t size, bool last) {
@@ -87,9 +104,8 @@ private:
         *out++ = made(record, at.instrument, RECORD_LEVEL, at.side, at.price, size, last);
     }
 
-    // Once an event, and only where both sides have a price: one alone is told by the levels.
+    // Only where both sides have a price: one alone is told by the levels.
     void best_prices(OrderBooks& books, const MarketRecord& record, uint32_t instrument, MarketRecord*& out) {
-        if (!(record.flags & FLAG_LAST)) return;
         LevelSides* sides = books.sides(instrument);
         BestPrices now{};
         for (uint8_t side = SIDE_BUY; side <= SIDE_SELL; ++side) {
@@ -107,6 +123,8 @@ private:
     }
 
     std::unordered_map<uint32_t, BestPrices> quoted_;
+    bool begun_ = false;
+    uint32_t begun_instrument_ = 0;
 };
 
 }  // namespace tradewind

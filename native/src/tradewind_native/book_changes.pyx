@@ -6,7 +6,7 @@ from tradewind_native.market_record cimport RecordSpan, span_of
 
 
 cdef enum:
-    AT_ONCE = 640
+    AT_ONCE = 400
 
 
 cdef class BookChanges:

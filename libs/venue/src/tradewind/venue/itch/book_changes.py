@@ -19,6 +19,7 @@ class BookChanges:
         self.levels = True
         self._best: dict[int, Best] = {}
         self._made: list[tuple[Any, ...]] = []
+        self._begun: list[int] = []
 
     def follow(self, records: RecordArray) -> RecordArray:
         """Apply the records to the books; answers them and, behind each, what it makes."""
@@ -45,17 +46,24 @@ class BookChanges:
             price = int(record["price"]) or old[2]
             self._make(record, old[0], RecordKind.TRADE, aggressor, price, int(record["size"]), last=True)
         if self.levels:
-            self._tell_levels(record, old, self.books.order(reference) if kind == RecordKind.ORDER_ADD else old)
+            now = self.books.order(reference) if kind == RecordKind.ORDER_ADD else None
+            # An order that is added again leaves its level, whatever becomes of it.
+            left: list[tuple[int, ...]] = [] if old is None or (now is not None and now[:3] == old[:3]) else [old]
+            self._tell(record, [*left, now] if now is not None else left)
 
-    def _tell_levels(self, record: Any, old: tuple[int, ...] | None, now: tuple[int, ...] | None) -> None:
-        if now is None:
+    def _tell(self, record: Any, orders: list[tuple[int, ...]]) -> None:
+        ends = bool(record["flags"] & RecordFlag.LAST)
+        last_of = {order[0]: index for index, order in enumerate(orders)}
+        for index, order in enumerate(orders):
+            self._tell_level(record, order, last=ends and last_of[order[0]] == index)
+        if not ends:
+            # The first half of a replacement: its best prices are told with the second.
+            self._begun = [order[0] for order in orders[:1]]
             return
-        last = bool(record["flags"] & RecordFlag.LAST)
-        if old is not None and old[:3] != now[:3]:
-            self._tell_level(record, old, last=False)
-        self._tell_level(record, now, last=last)
-        if last:
-            self._tell_best(record, now[0])
+        instruments = [order[0] for order in orders]
+        for instrument in dict.fromkeys(instruments + self._begun):
+            self._tell_best(record, instrument)
+        self._begun = []
 
     def _tell_level(self, record: Any, order: tuple[int, ...], *, last: bool) -> None:
         instrument, side, price, _ = order
