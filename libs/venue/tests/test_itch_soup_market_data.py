@@ -289,6 +289,12 @@ def test_addresses_and_days() -> None:
     assert midnight_of(datetime.date(2026, 7, 1)) == 1_782_878_400 * 10**9
 
 
+def test_a_machine_without_time_zones_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ADAPTER.missing() == ""
+    monkeypatch.setattr("tradewind.venue.itch.days._NEW_YORK", "America/Nowhere")
+    assert "install the system's package tzdata" in ADAPTER.missing()
+
+
 async def test_a_server_that_begins_later_than_asked_is_a_gap_until_the_next_session() -> None:
     async with soup_player(list(DAY)) as player:
         player.accept = lambda _: soup.login_accepted(LoginAccepted("DAY1", 2))

@@ -156,7 +156,9 @@ def _missing() -> str:
         import tradewind_native.itch  # noqa: F401
     except ImportError as error:
         return f"tradewind-native was built without its ITCH modules ({error}); build it again."
-    return ""
+    from tradewind.venue.itch.days import missing_zone
+
+    return missing_zone()
 
 
 ADAPTER = VenueAdapter(
