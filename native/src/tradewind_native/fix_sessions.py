@@ -89,7 +89,6 @@ class FixSession:
             "TargetCompID": self.target,
             "HeartBtInt": str(self.heartbeat_s),
             "ResetOnLogon": "Y" if self.reset_on_logon else "N",
-            "ReconnectInterval": str(self.reconnect_s),
             "UseDataDictionary": "Y" if self.dictionary else "N",
             **place,
             **words,
@@ -324,6 +323,8 @@ def _text(kind: str, sessions: Sequence[FixSession], folder: Path) -> bytes:
         "FileStorePath": str(folder),
         "FileLogPath": str(folder),
         "SocketNodelay": "Y",
+        # QuickFIX reads this one for all sessions together.
+        "ReconnectInterval": str(min(session.reconnect_s for session in sessions)),
     }
     blocks = [("DEFAULT", common), *(("SESSION", session.settings(kind)) for session in sessions)]
     lines: list[str] = []

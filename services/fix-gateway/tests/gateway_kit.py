@@ -15,7 +15,9 @@ from typing import Any, Final
 
 import pytest
 
+from tradewind.bus.interface import Bus
 from tradewind.bus.memory import MemoryBus
+from tradewind.model.identifiers import AccountId
 from tradewind.runtime.logging import get_logger
 from tradewind.runtime.service import ServiceContext, ServiceKind
 from tradewind.runtime.settings import PlatformSettings
@@ -29,8 +31,11 @@ from tradewind.services.market_data.settings import MarketDataSettings
 from tradewind.services.sim_venue.server import LEDGER_NAME, SimVenue
 from tradewind.services.sim_venue.settings import Settings as VenueSettings
 from tradewind.store.database import Database
+from tradewind.store.order_store import OrderStore
 from tradewind.venue.fix_dictionaries import dictionary
 from tradewind.venue.fix_fields import Field, fields_of, fix_body, utc_timestamp
+from tradewind.wire.commands import CancelAllOrders
+from tradewind.wire.topics import ORDERS_COMMANDS
 from tradewind_native.fix_events import FixEvent, FixEventKind
 
 try:
@@ -83,12 +88,12 @@ async def sim_venue(data_dir: Path) -> AsyncIterator[SimVenue]:
         await asyncio.wait([task])
 
 
-def platform_of(venue: SimVenue, data_dir: Path) -> PlatformSettings:
+def platform_of(venue_port: int, data_dir: Path) -> PlatformSettings:
     """Settings of services that trade there."""
     return PlatformSettings(
         data_dir=data_dir,
-        venue_rest_url=f"http://127.0.0.1:{venue.port}",
-        venue_stream_url=f"ws://127.0.0.1:{venue.port}",
+        venue_rest_url=f"http://127.0.0.1:{venue_port}",
+        venue_stream_url=f"ws://127.0.0.1:{venue_port}",
         venue_api_key=KEY,
         venue_api_secret=SECRET,
     )
@@ -117,24 +122,51 @@ class House:
             await until(lambda: context.health.ready)
             yield context
 
+    async def cancel_all(self) -> None:
+        """What an operator does; returns when the venue has nothing of ours any more."""
+        account = AccountId("BINANCE-main")
+        now_ns = time.time_ns()
+        command = CancelAllOrders(
+            event_id=f"test-{now_ns}",
+            correlation_id="test",
+            causation_id="",
+            ts_event=now_ns,
+            ts_init=now_ns,
+            account_id=account,
+        )
+        await self.bus.publish(ORDERS_COMMANDS, account, command)
+        store = OrderStore(self.database, account)
+        async with asyncio.timeout(WAIT_S):
+            while await store.unfinished_orders():
+                await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def services(database: Database, bus: Bus, venue_port: int, data_dir: Path) -> AsyncIterator[PlatformSettings]:
+    """Market data and execution, ready; the settings that the gateway shares with them."""
+    platform = platform_of(venue_port, data_dir)
+    feeding, trading = ServiceKind.FEED, ServiceKind.ORDER_PATH
+    md = MarketDataSettings()
+    async with (
+        service_context("market-data", feeding, md, database, bus=bus, platform=platform) as feed,
+        running(market_data.SERVICE, feed),
+        service_context("execution", trading, EXECUTION, database, bus=bus, platform=platform) as context,
+        running(execution.SERVICE, context),
+    ):
+        await until(lambda: context.health.ready and feed.health.ready)
+        yield platform
+
 
 @contextlib.asynccontextmanager
 async def house(database: Database, folder: Path) -> AsyncIterator[House]:
-    """Venue and execution."""
-    async with sim_venue(folder / "venue") as venue:
-        platform, bus = platform_of(venue, folder / "platform"), MemoryBus()
-        kind, made = ServiceKind.FEED, MarketDataSettings()
-        async with (
-            service_context("market-data", kind, made, database, bus=bus, platform=platform) as feed,
-            running(market_data.SERVICE, feed),
-            service_context(
-                "execution", ServiceKind.ORDER_PATH, EXECUTION, database, bus=bus, platform=platform
-            ) as context,
-            running(execution.SERVICE, context),
-        ):
-            await until(lambda: context.health.ready and feed.health.ready)
-            yield House(database, bus, platform, venue, free_port())
-        await bus.close()
+    """Venue, market data and execution."""
+    bus = MemoryBus()
+    async with (
+        sim_venue(folder / "venue") as venue,
+        services(database, bus, venue.port, folder / "platform") as platform,
+    ):
+        yield House(database, bus, platform, venue, free_port())
+    await bus.close()
 
 
 def free_port() -> int:
