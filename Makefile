@@ -60,6 +60,10 @@ check: .venv/.dev ## Formatting, lint, strict types, import layers
 bench: .venv/.dev ## Measure, as ratios against a peer or a bare limit in the same run (CAPTURE=file for the replay part)
 	@$(BIN)/python -m tests.bench $(if $(CAPTURE),--capture $(CAPTURE),) $(ARGS)
 
+.PHONY: fuzz
+fuzz: .venv/.dev ## Fuzz the native decoders for a minute each, with sanitizers (ARGS="--seconds 600 okx")
+	@$(BIN)/python native/fuzz/run.py $(or $(ARGS),--seconds 60)
+
 include docker/docker.mk k8s/k8s.mk tests/faults/faults.mk tests/faults_real/faults.mk
 
 .PHONY: format
