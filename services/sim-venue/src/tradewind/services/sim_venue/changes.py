@@ -20,6 +20,10 @@ class Changes:
     house: dict[tuple[str, str], int]
     messages: list[tuple[str, bytes]]
     """(account, JSON event of its user data stream)."""
+    ouch_messages: list[tuple[int, bytes]] = dataclasses.field(default_factory=list)
+    """(sequence number, message) of the OUCH session."""
+    ouch_tokens: list[tuple[str, int]] = dataclasses.field(default_factory=list)
+    """(token, order id) of orders that were entered over OUCH; 0: rejected."""
 
 
 Journal = Callable[[Changes], int]

@@ -10,7 +10,7 @@ from typing import Final
 
 from tradewind.services.sim_venue.flow import FlowCancel, FlowGenerator, FlowOrder
 from tradewind.services.sim_venue.listings import Listing
-from tradewind.services.sim_venue.orders import BUY, SELL, Execution, Placement, VenueOrder
+from tradewind.services.sim_venue.orders import BUY, SELL, Execution, OrderWatcher, Placement, VenueOrder
 from tradewind.services.sim_venue.public_events import (
     Level,
     PublicTrade,
@@ -47,6 +47,7 @@ class FlowMarket:
         start_ms: int,
         first_update_id: int = 1,
         first_trade_id: int = 1,
+        watcher: OrderWatcher | None = None,
     ) -> None:
         self.listing = listing
         self.events = 0
@@ -54,6 +55,7 @@ class FlowMarket:
         self._generator = generator
         self._publish = publish
         self._on_fill = on_fill
+        self._watcher = watcher
         self._start_ms = start_ms
         self._engine = MatchingEngine()
         self._own: dict[int, tuple[VenueOrder, int]] = {}
@@ -80,6 +82,7 @@ class FlowMarket:
         for order in self._generator.opening():
             self._engine.submit(order.order_id, order.side, order.price, order.size)
             self._generator.rests(order)
+            self._told_added(order.order_id, order.side, order.price, order.size)
             self._update_id += 1
         self._published_id = self._update_id
         self._top = self._best()
@@ -159,7 +162,7 @@ class FlowMarket:
         rests = result.status in (SubmitStatus.ACCEPTED, SubmitStatus.PARTIALLY_FILLED)
         if rests:
             self._own[order.order_id] = (order, owner)
-        self._after_submit(order.side, order.price if rests else 0, result)
+        self._after_submit(order.order_id, order.side, order.price if rests else 0, result)
         executions = [
             Execution(fill.price, fill.size, fill.maker_order_id if fill.maker_order_id > 0 else None)
             for fill in result.fills
@@ -170,6 +173,7 @@ class FlowMarket:
         """Take an account's order out."""
         order, _ = self._own.pop(order_id)
         if self._engine.cancel(order_id):
+            self._told_deleted(order_id)
             self._changed({(order.side, order.price)})
 
     async def snapshot(self, limit: int) -> bytes:
@@ -186,7 +190,7 @@ class FlowMarket:
         rests = result.status in (SubmitStatus.ACCEPTED, SubmitStatus.PARTIALLY_FILLED)
         if rests:
             self._generator.rests(order)
-        self._after_submit(order.side, order.price if rests else 0, result)
+        self._after_submit(order.order_id, order.side, order.price if rests else 0, result)
         for fill in result.fills:
             if fill.maker_order_id > 0:
                 self._on_fill(fill.maker_order_id, fill.price, fill.size)
@@ -195,13 +199,14 @@ class FlowMarket:
         # An account's order may have filled it after the cancel was decided.
         if self._engine.cancel(order.order_id):
             self._generator.forget(order.order_id)
+            self._told_deleted(order.order_id)
             self._changed({(order.side, order.price)})
 
     def _first_own(self, side: int, owner: int) -> VenueOrder:
         own = [order for order, of in self._own.values() if of == owner and order.side == side]
         return min(own, key=lambda order: -order.price if side == BUY else order.price)
 
-    def _after_submit(self, side: int, rests_at: int, result: SubmitResult) -> None:
+    def _after_submit(self, order_id: int, side: int, rests_at: int, result: SubmitResult) -> None:
         """Prints, and the levels that changed; ``rests_at`` is 0 when nothing rests."""
         other = SELL if side == BUY else BUY
         for fill in result.fills:
@@ -210,12 +215,23 @@ class FlowMarket:
             self._trade_id += 1
             trade = PublicTrade(self._trade_id, fill.price, fill.size, side, self.now_ms)
             self.trades.append(trade)
+            if self._watcher is not None:
+                self._watcher.executed(fill.maker_order_id, fill.size, self._trade_id)
             self._publish("trade", trade_event(self.listing, trade))
         touched = {(other, fill.price) for fill in result.fills}
         if rests_at:
+            self._told_added(order_id, side, rests_at, result.remaining)
             touched.add((side, rests_at))
         if touched:
             self._changed(touched)
+
+    def _told_added(self, order_id: int, side: int, price: int, size: int) -> None:
+        if self._watcher is not None:
+            self._watcher.added(order_id, side, price, size)
+
+    def _told_deleted(self, order_id: int) -> None:
+        if self._watcher is not None:
+            self._watcher.deleted(order_id)
 
     def _gone(self, order_id: int) -> None:
         if order_id > 0:

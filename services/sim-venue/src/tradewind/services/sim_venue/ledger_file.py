@@ -77,10 +77,13 @@ class LedgerFile:
         self._appended = 0
         self._written = 0
         self._failure: LedgerFailed | None = None
+        self.next_ouch_sequence = 1
+        """Of the OUCH session: the number after the last message that is written."""
         try:
             # Closed with this object at the latest: a record that was never run must not stay locked.
             self._unlock = weakref.finalize(self, os.close, _lock(path))
             self._file = _open(path)
+            self.next_ouch_sequence += self._highest("SELECT max(sequence) FROM ouch_messages")
         except (sqlite3.Error, OSError) as error:
             raise StartRefused(
                 f"the simulated venue cannot use its record {path}: {error}; "
@@ -180,6 +183,19 @@ class LedgerFile:
         rows = await self._span(sql.TRADES, "trade_id", "time_ms", account, symbol, span)
         return [AccountTrade._make((*row[:10], bool(row[10]), row[11])) for row in rows]
 
+    def open_ouch_orders(self) -> dict[int, str]:
+        """Tokens of the open orders that came over OUCH, by order id. Blocks: only for the start."""
+        return dict(self._file.execute(sql.OPEN_OUCH_ORDERS))
+
+    async def knows_ouch_token(self, token: str) -> bool:
+        """Whether an order was ever entered with a token."""
+        return bool(await self._read(sql.OUCH_TOKEN, token))
+
+    async def ouch_messages(self, sequence: int, limit: int) -> list[bytes]:
+        """Messages of the OUCH session from a number on."""
+        rows = await self._in_thread(lambda: self._file.execute(sql.OUCH_MESSAGES, (sequence, limit)).fetchall())
+        return [row[0] for row in rows]
+
     async def _span(self, query: str, id_name: str, time_name: str, account: str, symbol: str, span: Span) -> list[Any]:
         conditions: list[tuple[str, int | None]] = [
             (f"{id_name} >= ?", span.from_id),
@@ -209,10 +225,14 @@ class LedgerFile:
             self._file.executemany(sql.PUT_ORDER, [_row(order) for order in orders.values()])
             self._file.executemany(sql.PUT_TRADE, [trade for step in batch for trade in step.trades])
             self._file.executemany(sql.PUT_HOLDING, [(*key, each.free, each.locked) for key, each in holdings.items()])
+            self._file.executemany(sql.PUT_OUCH_MESSAGE, [each for step in batch for each in step.ouch_messages])
+            self._file.executemany(sql.PUT_OUCH_TOKEN, [each for step in batch for each in step.ouch_tokens])
             self._file.executemany(sql.PUT_HOUSE, [(*key, amount) for key, amount in house.items()])
 
     def _deliver(self, batch: list[Changes], deliver: Callable[[str, bytes], None]) -> None:
         for step in batch:
+            if step.ouch_messages:
+                self.next_ouch_sequence = step.ouch_messages[-1][0] + 1
             for account, message in step.messages:
                 deliver(account, message)
         self._written += len(batch)

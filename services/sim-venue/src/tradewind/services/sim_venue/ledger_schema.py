@@ -28,6 +28,8 @@ CREATE TABLE IF NOT EXISTS trades (
 );
 CREATE INDEX IF NOT EXISTS trades_by_account ON trades (account, symbol, trade_id);
 CREATE INDEX IF NOT EXISTS trades_by_order ON trades (order_id);
+CREATE TABLE IF NOT EXISTS ouch_messages (sequence INTEGER PRIMARY KEY, message BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS ouch_tokens (token TEXT PRIMARY KEY, order_id INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 PUT_ORDER: Final = "INSERT OR REPLACE INTO orders VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
@@ -43,3 +45,10 @@ ORDERS_BY_CLIENT_ID: Final = (
 )
 ORDERS: Final = "SELECT * FROM orders WHERE account = ? AND symbol = ? AND {} ORDER BY order_id {} LIMIT ?"
 TRADES: Final = "SELECT * FROM trades WHERE account = ? AND symbol = ? AND {} ORDER BY trade_id {} LIMIT ?"
+PUT_OUCH_MESSAGE: Final = "INSERT INTO ouch_messages VALUES (?,?)"
+PUT_OUCH_TOKEN: Final = "INSERT INTO ouch_tokens VALUES (?,?)"  # noqa: S105 - an order's name, no secret
+OUCH_MESSAGES: Final = "SELECT message FROM ouch_messages WHERE sequence >= ? ORDER BY sequence LIMIT ?"
+OUCH_TOKEN: Final = "SELECT 1 FROM ouch_tokens WHERE token = ?"  # noqa: S105 - the same
+OPEN_OUCH_ORDERS: Final = (
+    "SELECT order_id, token FROM ouch_tokens JOIN orders USING (order_id) WHERE state IN ('NEW', 'PARTIALLY_FILLED')"
+)

@@ -105,3 +105,19 @@ class Market(Protocol):
     def cancel(self, order_id: int) -> None:
         """Take a resting order out."""
         ...
+
+
+class OrderWatcher(Protocol):
+    """Is told of every order that rests in a market, in the order in which it happens. Sizes are amounts."""
+
+    def added(self, order_id: int, side: int, price: int, size: int) -> None:
+        """It rests."""
+        ...
+
+    def executed(self, order_id: int, size: int, trade_id: int) -> None:
+        """It traded at its price; ``trade_id`` is the public one."""
+        ...
+
+    def deleted(self, order_id: int) -> None:
+        """It left with what it still had."""
+        ...

@@ -28,9 +28,11 @@ from tradewind.services.sim_venue.fix.sessions import FixDesk
 from tradewind.services.sim_venue.flow import FlowGenerator
 from tradewind.services.sim_venue.flow_market import FlowMarket
 from tradewind.services.sim_venue.flow_running import FlowStatus, run_flow
+from tradewind.services.sim_venue.itch.feed import ItchFeed
 from tradewind.services.sim_venue.ledger_file import LedgerFile
 from tradewind.services.sim_venue.listings import Listing, listings_of
 from tradewind.services.sim_venue.lying_streams import LyingStreams
+from tradewind.services.sim_venue.ouch.sessions import OuchDesk
 from tradewind.services.sim_venue.rate_limits import RateLimits
 from tradewind.services.sim_venue.replay_matching import ReplayMarket
 from tradewind.services.sim_venue.replaying import PlayStatus, ReplayPlayer
@@ -43,6 +45,7 @@ from tradewind.services.sim_venue.rest_public import PublicEndpoints, PublicSour
 from tradewind.services.sim_venue.rest_stepping import StepEndpoints
 from tradewind.services.sim_venue.settings import Settings
 from tradewind.services.sim_venue.signing import KeyRing
+from tradewind.services.sim_venue.soup.server import SoupLimits, SoupServer
 from tradewind.services.sim_venue.stepping import StepGate
 from tradewind.services.sim_venue.streams import StreamHub
 from tradewind.services.sim_venue.user_streams import UserStreams
@@ -53,6 +56,10 @@ PORT_VARIABLE: Final = "TRADEWIND_SIM_VENUE_PORT"
 LEDGER_NAME: Final = "sim-venue.sqlite3"
 NUMBERS_OF_A_RUN: Final = 1_000_000_000
 """Update and trade ids that each run of the flow sets aside, so that no run ever repeats one."""
+SESSIONS_OF_A_RUN: Final = 100_000
+"""ITCH sessions that each run sets aside, so that no run ever names one as an earlier run did."""
+ITCH_PORT_VARIABLE: Final = "TRADEWIND_SIM_VENUE_ITCH_PORT"
+SOUP_PASSWORD_LENGTH: Final = 10
 _SHUTDOWN_TIMEOUT_S: Final = 0.5
 
 
@@ -76,6 +83,7 @@ class SimVenue:
         """
         self.ready = asyncio.Event()
         self.port = 0
+        self.ouch: OuchDesk | None = None
         self._settings = settings
         self._log = log
         self._listings = listings_of(settings.symbols)
@@ -110,6 +118,11 @@ class SimVenue:
             self.exchange.deposit(ACCOUNT, deposits)
         self._data_dir = data_dir
         self._fix = self._fix_desk(api_key, api_secret) if settings.fix_port else None
+        self._soup_login = (settings.soup_user, settings.soup_password or api_secret[:SOUP_PASSWORD_LENGTH])
+        self._soup_limits = SoupLimits(slow_client_s=settings.slow_client_s)
+        if settings.ouch_port:
+            self.ouch = self._ouch_desk()
+        self.itch = self._itch_server() if settings.itch_port else None
         self._fault_endpoints = FaultEndpoints(self.faults, self.exchange, fixed=lockstep)
         self._lie_from_the_start(lockstep=lockstep)
         for listing in self._listings.values():
@@ -137,6 +150,11 @@ class SimVenue:
             if self._fix is not None:
                 fix = self._fix.run(host, self._settings.fix_port, self._data_dir)
                 tasks.create_task(fix, name="sim-venue.fix")
+            if self.ouch is not None:
+                tasks.create_task(self.ouch.run(host, self._settings.ouch_port), name="sim-venue.ouch")
+            if self.itch is not None:
+                self._itch_feed.begin()
+                tasks.create_task(self.itch.run(host, self._settings.itch_port), name="sim-venue.itch")
             await self._serve(host)
 
     def status(self) -> dict[str, Any]:
@@ -150,6 +168,8 @@ class SimVenue:
             "open_orders": len(self.exchange.open_orders),
             "stream_clients": self.hub.clients,
             "slow_clients_cut": self.hub.slow_clients_cut,
+            "itch_clients": self.itch.clients if self.itch is not None else 0,
+            "ouch_clients": self.ouch.server.clients if self.ouch is not None else 0,
             "requests": self._rest.requests,
             "refused": self._rest.refused,
             "throttled": self._limits.throttled,
@@ -159,13 +179,26 @@ class SimVenue:
     def _fix_desk(self, api_key: str, api_secret: str) -> FixDesk:
         return FixDesk(ACCOUNT, self._settings.fix_client, (api_key, api_secret), self.exchange, self.ledger, self._log)
 
+    def _ouch_desk(self) -> OuchDesk:
+        return OuchDesk(ACCOUNT, self._soup_login, self.exchange, self.ledger, self._log, self._soup_limits)
+
+    def _itch_server(self) -> SoupServer:
+        self._itch_feed = ItchFeed(first_session=self.ledger.reserve("itch-session", SESSIONS_OF_A_RUN))
+        return SoupServer(
+            ITCH_PORT_VARIABLE, self._soup_login, lambda: self._itch_feed.session, self._log, self._soup_limits
+        )
+
     def _deliver(self, account: str, event: bytes) -> None:
         self._streams.deliver(account, event)
         if self._fix is not None:
             self._fix.deliver(account, event)
+        if self.ouch is not None:
+            self.ouch.delivered()
 
     def _append(self, changes: Changes) -> int:
         self.faults.note(changes)
+        if self.ouch is not None:
+            self.ouch.note(changes)
         return self.ledger.append(changes)
 
     def _lie_from_the_start(self, *, lockstep: bool) -> None:
@@ -224,6 +257,7 @@ class SimVenue:
             start_ms=now_ms(),
             first_update_id=self.ledger.reserve(f"update-{listing.symbol}", NUMBERS_OF_A_RUN),
             first_trade_id=self.ledger.reserve(f"trade-{listing.symbol}", NUMBERS_OF_A_RUN),
+            watcher=self._itch_feed.market_orders(listing) if self.itch is not None else None,
         )
         market.open()
         self._flows.append((market, FlowStatus()))

@@ -24,6 +24,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events_per_s: float = 400.0
     fix_port: int = 0  # 0: no FIX
     fix_client: str = "TRADEWIND"
+    itch_port: int = 0  # 0: no ITCH
+    ouch_port: int = 0  # 0: no OUCH
+    soup_user: str = "DEMO"
+    soup_password: str = ""  # empty: the first 10 characters of the secret
     api_key: str = ""
     api_secret: str = ""
     initial_balances: str = "BTC=10,USDT=1000000"
@@ -53,8 +57,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("step_ms must be from 1 to 60000")
         if not 0 < self.events_per_s <= 100_000:
             raise ValueError("events_per_s must be above 0 and at most 100000")
-        if not 0 <= self.fix_port <= 65_535:
-            raise ValueError("fix_port must be from 0, which is no FIX, to 65535")
+        for protocol in ("fix", "itch", "ouch"):
+            if not 0 <= getattr(self, f"{protocol}_port") <= 65_535:
+                raise ValueError(f"{protocol}_port must be from 0, which is no {protocol.upper()}, to 65535")
+        if self.itch_port and self.mode == "replay":
+            raise ValueError("itch_port needs mode flow: a recorded book does not say which orders it is made of")
         for rate in (self.maker_fee_rate, self.taker_fee_rate):
             if not 0 <= rate < 1 or rate != rate.quantize(Decimal("1e-8")):
                 raise ValueError("a fee rate is from 0 to below 1 with at most 8 decimals, such as 0.001")

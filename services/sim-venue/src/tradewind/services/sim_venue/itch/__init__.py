@@ -1,0 +1,1 @@
+"""The market as ITCH 5.0: every order of every book, over SoupBinTCP."""

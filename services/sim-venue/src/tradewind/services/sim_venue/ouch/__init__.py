@@ -1,0 +1,1 @@
+"""Orders over OUCH 4.2 and SoupBinTCP, on the one exchange."""

@@ -1,0 +1,1 @@
+"""SoupBinTCP as a server: sessions of numbered messages that any client may read again."""
