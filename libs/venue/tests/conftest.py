@@ -71,6 +71,7 @@ class LoopbackExchange:
         self.port = 0
         self._runner: web.AppRunner | None = None
         self._sockets: list[web.WebSocketResponse] = []
+        self.running = False
 
     @property
     def rest_url(self) -> str:
@@ -93,12 +94,22 @@ class LoopbackExchange:
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self._tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
+        self.running = True
 
     async def stop(self) -> None:
-        for socket in self._sockets:
+        self.running = False
+        for socket in self.open_sockets():
             await socket.close()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def open_sockets(self) -> list[web.WebSocketResponse]:
+        self._sockets = [socket for socket in self._sockets if not socket.closed]
+        return self._sockets
+
+    def info(self, wanted: str) -> dict[str, Any]:
+        symbols = [each for each in EXCHANGE_INFO["symbols"] if f'"{each["symbol"]}"' in wanted]
+        return {**EXCHANGE_INFO, "symbols": symbols}
 
     async def next_market_socket(self) -> web.WebSocketResponse:
         return await asyncio.wait_for(self.market_sockets.get(), 10)
@@ -121,6 +132,7 @@ class LoopbackExchange:
         await ready.put(socket)
         async for message in socket:
             assert message.type in (WSMsgType.TEXT, WSMsgType.PONG)
+        self._sockets = [other for other in self._sockets if other is not socket]
         return socket
 
     async def _on_request(self, request: web.Request) -> web.StreamResponse:
@@ -132,9 +144,7 @@ class LoopbackExchange:
         if request.path == "/api/v3/ping":
             return web.json_response({})
         if request.path == "/api/v3/exchangeInfo":
-            wanted = request.query["symbols"]
-            symbols = [each for each in EXCHANGE_INFO["symbols"] if f'"{each["symbol"]}"' in wanted]
-            return web.json_response({**EXCHANGE_INFO, "symbols": symbols})
+            return web.json_response(self.info(request.query["symbols"]))
         if request.path == "/api/v3/depth":
             self.depth_asked.set()
             if isinstance(self.snapshot, bytes):

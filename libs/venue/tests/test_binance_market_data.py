@@ -9,54 +9,25 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tradewind.model.identifiers import InstrumentId, Venue
-from tradewind.venue.adapter import VenueRejected, VenueUnavailable
 from tradewind.venue.binance.connecting import market_data_client
 from tradewind.venue.binance.market_data import BinanceMarketDataClient, FeedOptions
 from tradewind.venue.binance.rate_limits import RateLimits
 from tradewind.venue.binance.rest import BinanceRest
-from tradewind.wire.market_records import RecordArray, RecordFlag, RecordKind, RecordSide
+from tradewind.venue.conformance import FeedRecorder
+from tradewind.wire.market_records import RecordFlag, RecordKind, RecordSide
 from tradewind_native.order_book import OrderBook
 
 BTC = InstrumentId("BTCUSDT.BINANCE")
 
 
-class Recorder:
-    """A handler that keeps what it gets, and builds the book that a consumer would have."""
-
-    def __init__(self) -> None:
-        self.batches: list[RecordArray] = []
-        self.statuses: list[tuple[InstrumentId | None, str]] = []
-        self.changed = asyncio.Event()
-        self.fail_with: Exception | None = None
-
-    def on_records(self, records: RecordArray) -> None:
-        assert not records.flags.writeable
-        if self.fail_with is not None:
-            raise self.fail_with
-        self.batches.append(records.copy())
-        self.changed.set()
-
-    def on_feed_status(self, instrument_id: InstrumentId | None, state: str, detail: str) -> None:
-        self.statuses.append((instrument_id, state))
-        self.changed.set()
-
-    @property
-    def records(self) -> RecordArray:
-        return np.concatenate(self.batches)
+class Recorder(FeedRecorder):
+    """Counts records by kind."""
 
     def kinds(self, kind: RecordKind) -> int:
-        return int((self.records["kind"] == kind).sum()) if self.batches else 0
-
-    async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(20):
-            while not condition():
-                self.changed.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.changed.wait(), 0.05)
+        return len(self.of_kind(kind))
 
 
 def depth(first: int, final: int, bids: Any = (), asks: Any = ()) -> str:
@@ -119,25 +90,6 @@ async def test_instruments_come_from_the_venues_filters(exchange: Any) -> None:
     assert instrument.price("61837.63000000") == 6_183_763
     assert instrument.size("0.00001000") == instrument.min_size == 1_000
     assert str(instrument.min_notional) == "5.00000000"
-
-
-async def test_an_unknown_symbol_is_refused(exchange: Any, venue_error: Any) -> None:
-    async def answer(_request: Any) -> Any:
-        return venue_error(400, -1121, "Invalid symbol.")
-
-    exchange.answers["GET", "/api/v3/exchangeInfo"] = answer
-    client = client_for(exchange)
-    with pytest.raises(VenueRejected, match="Invalid symbol"):
-        await client.instruments()
-    await client.close()
-
-
-async def test_a_venue_that_is_away_is_unavailable(exchange: Any) -> None:
-    await exchange.stop()
-    client = client_for(exchange)
-    with pytest.raises(VenueUnavailable):
-        await client.instruments()
-    await client.close()
 
 
 async def test_a_book_is_synced_and_followed(exchange: Any) -> None:
@@ -284,14 +236,6 @@ async def test_it_connects_again_when_the_venue_closes(exchange: Any) -> None:
         assert [int(flag) & RecordFlag.GAP for flag in flags] == [0, RecordFlag.GAP, 0]
 
 
-async def test_a_connection_that_brings_nothing_is_stale(exchange: Any) -> None:
-    async with running(exchange, stale_after_s=0.3) as run:
-        await exchange.next_market_socket()
-        await exchange.next_market_socket()
-        assert (None, "STALE") in run.recorder.statuses
-        assert run.client.statistics.stale >= 1
-
-
 async def test_a_frame_over_the_bound_ends_the_connection_only(exchange: Any) -> None:
     async with running(exchange, max_message_bytes=10_000) as run:
         socket = await exchange.next_market_socket()
@@ -315,27 +259,6 @@ async def test_streams_over_tls(exchange: Any, tls_exchange: Any, certificate: A
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await client.close()
-
-
-async def test_it_waits_for_a_venue_that_is_away(exchange: Any) -> None:
-    async with running(exchange) as run:
-        await exchange.next_market_socket()
-        await exchange.stop()
-        await run.recorder.until(lambda: (None, "DISCONNECTED") in run.recorder.statuses)
-        await asyncio.sleep(0.5)
-        await exchange.start()
-        socket = await exchange.next_market_socket()
-        await socket.send_str(trade(1))
-        await run.recorder.until(lambda: run.recorder.kinds(RecordKind.TRADE) == 1)
-
-
-async def test_an_error_of_the_handler_ends_the_run(exchange: Any) -> None:
-    async with running(exchange) as run:
-        socket = await exchange.next_market_socket()
-        run.recorder.fail_with = RuntimeError("no room")
-        await socket.send_str(trade(1))
-        with pytest.raises(RuntimeError, match="no room"):
-            await asyncio.wait_for(asyncio.shield(run.task), 10)
 
 
 def capture() -> list[bytes]:

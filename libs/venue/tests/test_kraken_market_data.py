@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from checked_books_server import KRAKEN_PRICE_DECIMALS, CheckedBooksServer, Recorder, play, recorded, running, served
+from recorded_lines import recorded
 
 from tradewind.model.identifiers import InstrumentId, Venue
 from tradewind.venue.adapter import VenueRejected, VenueUnavailable
 from tradewind.venue.adapters import VenueSettings, adapter_named, market_data_of
 from tradewind.venue.checked_books.market_data import CheckedFeedOptions, CheckedMarketDataClient
 from tradewind.venue.checked_books.questions import PublicQuestions
+from tradewind.venue.checked_books.testing import KRAKEN_PRICE_DECIMALS, CheckedBooksServer, play, served
+from tradewind.venue.conformance import FeedRecorder, running
 from tradewind.venue.kraken.connecting import ADAPTER
 from tradewind.venue.kraken.market_data import KrakenDialect
 from tradewind.wire.market_records import RecordFlag, RecordKind, RecordSide
@@ -86,7 +88,7 @@ def client_of(server: CheckedBooksServer, *symbols: str, depth: int = 10, **opti
 
 
 @contextlib.asynccontextmanager
-async def live(**options: Any) -> AsyncIterator[tuple[CheckedBooksServer, CheckedMarketDataClient, Recorder, Any]]:
+async def live(**options: Any) -> AsyncIterator[tuple[CheckedBooksServer, CheckedMarketDataClient, FeedRecorder, Any]]:
     """A client whose book is right, its server and their connection."""
     async with served() as server:
         client = client_of(server, **options)
@@ -276,14 +278,3 @@ async def test_refusals_are_counted_and_best_prices_pass() -> None:
         assert (client.statistics.refusals, client.statistics.announcements) == (2, 4)
         assert recorder.of_kind(RecordKind.TOP_OF_BOOK)["price"].tolist() == [100_000, 200_000]
         assert client.in_sync(WAVES)
-
-
-async def test_it_connects_again_and_clears_the_book() -> None:
-    async with live() as (server, client, recorder, socket):
-        await socket.close(code=1001, message=b"maintenance")
-        again = await server.next_socket()
-        await play(again, [SNAPSHOT])
-        await recorder.until(lambda: recorder.statuses[-1] == (WAVES, "LIVE"))
-        assert client.statistics.connections == 2
-        flags = recorder.of_kind(RecordKind.CLEAR)["flags"].tolist()
-        assert [bool(flag & RecordFlag.GAP) for flag in flags] == [False, True, False]

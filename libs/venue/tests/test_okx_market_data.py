@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from checked_books_server import CheckedBooksServer, Recorder, play, recorded, running, served
+from recorded_lines import recorded
 
 from tradewind.model.fixed_point import INT64_MAX
 from tradewind.model.identifiers import InstrumentId, Venue
-from tradewind.venue.adapter import VenueRejected, VenueUnavailable
+from tradewind.venue.adapter import VenueUnavailable
 from tradewind.venue.adapters import VenueSettings, adapter_named, market_data_of
 from tradewind.venue.checked_books.market_data import CheckedFeedOptions, CheckedMarketDataClient
 from tradewind.venue.checked_books.questions import PublicQuestions
+from tradewind.venue.checked_books.testing import CheckedBooksServer, play, served
+from tradewind.venue.conformance import FeedRecorder, running
 from tradewind.venue.okx.connecting import ADAPTER
 from tradewind.venue.okx.instruments import decimals
 from tradewind.venue.okx.market_data import OkxDialect
@@ -62,7 +64,7 @@ def client_of(server: CheckedBooksServer, *symbols: str, **options: Any) -> Chec
 
 
 @contextlib.asynccontextmanager
-async def live(**options: Any) -> AsyncIterator[tuple[CheckedBooksServer, CheckedMarketDataClient, Recorder, Any]]:
+async def live(**options: Any) -> AsyncIterator[tuple[CheckedBooksServer, CheckedMarketDataClient, FeedRecorder, Any]]:
     """A client whose book is right, its server and their connection."""
     async with served() as server:
         client = client_of(server, **options)
@@ -94,14 +96,6 @@ def test_symbols_of_another_form_are_refused(symbols: str) -> None:
     settings = VenueSettings(venue="OKX", account="a", symbols=symbols, rest_url="http://x", stream_url="ws://x")
     with pytest.raises(ValueError, match="TRADEWIND_SYMBOLS"):
         market_data_of(ADAPTER, settings)
-
-
-async def test_a_symbol_that_is_not_there_is_rejected() -> None:
-    async with served() as server:
-        client = client_of(server, "BTC-USDT", "DOGE-USDT")
-        with pytest.raises(VenueRejected, match="DOGE-USDT"):
-            await client.instruments()
-        await client.close()
 
 
 @pytest.mark.parametrize(
@@ -289,16 +283,6 @@ async def test_a_quiet_market_answers_pings_and_a_dead_one_is_left() -> None:
         await play(again, [SNAPSHOT])
         await recorder.until(lambda: client.statistics.stale >= 1)
         assert (None, "STALE") in recorder.statuses
-
-
-async def test_stopping_says_that_books_ended_without_a_gap() -> None:
-    async with served() as server:
-        client = client_of(server)
-        async with running(client) as recorder:
-            await play(await server.next_socket(), [SNAPSHOT])
-            await recorder.until(lambda: recorder.statuses[-1] == (BTC, "LIVE"))
-        assert recorder.statuses[-1] == (BTC, "ENDED")
-        assert recorder.of_kind(RecordKind.CLEAR)["flags"].tolist()[-1] == RecordFlag.LAST
 
 
 async def test_a_message_over_the_bound_ends_the_connection_only() -> None:

@@ -13,7 +13,7 @@ import time
 from typing import Any, Final
 
 from tradewind.runtime.captures.json_feeds import CONNECT_TIMEOUT_S, FeedNotes, Sink
-from tradewind.venue.binance.backoff import Backoff
+from tradewind.venue.backoff import Backoff
 
 HEARTBEAT_S: Final = 1.0
 SILENT_S: Final = 15.0

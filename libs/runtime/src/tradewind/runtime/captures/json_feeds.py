@@ -14,7 +14,7 @@ import msgspec
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from tradewind.venue.adapter import VenueError
-from tradewind.venue.binance.backoff import Backoff
+from tradewind.venue.backoff import Backoff
 from tradewind.venue.binance.rate_limits import RateLimits
 from tradewind.venue.binance.rest import BinanceRest
 

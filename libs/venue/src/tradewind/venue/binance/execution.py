@@ -24,8 +24,8 @@ from tradewind.venue.adapter import (
     VenueUnavailable,
     nothing_to_ask,
 )
+from tradewind.venue.backoff import Backoff
 from tradewind.venue.binance.account_queries import LISTEN_KEY_WEIGHT, AccountQueries
-from tradewind.venue.binance.backoff import Backoff
 from tradewind.venue.binance.http_connection import HttpAnswer
 from tradewind.venue.binance.namesakes import Namesakes
 from tradewind.venue.binance.order_entry import OrderEntry

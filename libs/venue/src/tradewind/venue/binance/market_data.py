@@ -16,7 +16,7 @@ from picows import WSError, WSTransport, ws_connect
 from tradewind.model.identifiers import InstrumentId, Venue
 from tradewind.model.instruments import Instrument
 from tradewind.venue.adapter import FeedHandler, VenueError
-from tradewind.venue.binance.backoff import Backoff
+from tradewind.venue.backoff import Backoff
 from tradewind.venue.binance.market_session import FeedStatistics, InstrumentFeed, MarketSession
 from tradewind.venue.binance.rest import BinanceRest
 from tradewind_native.frames import MalformedFrame

@@ -121,7 +121,12 @@ class BinanceRest:
             UnusableInstrument: a definition cannot be held.
         """
         parameters = {"symbols": json.dumps(list(symbols), separators=(",", ":"))}
-        info = await self.query("/api/v3/exchangeInfo", parameters, EXCHANGE_INFO_WEIGHT, ExchangeInfo)
+        try:
+            info = await self.query("/api/v3/exchangeInfo", parameters, EXCHANGE_INFO_WEIGHT, ExchangeInfo)
+        except VenueRejected as error:
+            # The venue does not say which of them it means.
+            named = ", ".join(symbols)
+            raise VenueRejected(error.code, f"{error.reason} Asked for {named}; check TRADEWIND_SYMBOLS") from error
         self.limits.configure((r.rateLimitType, r.interval, r.intervalNum, r.limit) for r in info.rateLimits)
         found = {each.symbol: each for each in info.symbols}
         if missing := [symbol for symbol in symbols if symbol not in found]:

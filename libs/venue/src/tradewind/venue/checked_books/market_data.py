@@ -15,7 +15,7 @@ from picows import WSError, WSMsgType, WSTransport, ws_connect
 from tradewind.model.identifiers import InstrumentId, Venue
 from tradewind.model.instruments import Instrument
 from tradewind.venue.adapter import FeedHandler
-from tradewind.venue.binance.backoff import Backoff
+from tradewind.venue.backoff import Backoff
 from tradewind.venue.checked_books.dialect import Dialect
 from tradewind.venue.checked_books.followed_book import FollowedBook
 from tradewind.venue.checked_books.session import BookFeed, CheckedBookSession, CheckedFeedStatistics

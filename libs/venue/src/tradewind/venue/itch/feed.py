@@ -92,6 +92,7 @@ class ItchFeed:
         self._logged: set[str] = set()
         self._gap = False
         self._last_event_ns = 0
+        self._received_ns = 0
         self._unknown_before = 0
         self._orders_before = 0
         self._caught_up = False
@@ -238,6 +239,7 @@ class ItchFeed:
 
     def _take(self, decode: Callable[[memoryview, int], int], data: memoryview, ts_recv: int) -> int:
         decoder, before, at = self._decoder, self._decoder.messages, 0
+        self._received_ns = ts_recv
         while True:
             offset = decoder.offset
             try:
@@ -247,6 +249,7 @@ class ItchFeed:
                 at += decoder.offset - offset
                 at += LENGTH_BYTES + int.from_bytes(data[at : at + LENGTH_BYTES], "big")
                 self._pass_over(error)
+        self._received_ns = 0
         self._statistics.frames += decoder.messages - before
         return at
 
@@ -292,7 +295,7 @@ class ItchFeed:
         self._changes.levels = False
 
     def _clears(self, flag: RecordFlag) -> RecordArray:
-        now = time.time_ns()
+        now = self._received_ns or time.time_ns()
         records = empty_records(len(self._ids))
         records["ts_recv"] = now
         records["ts_event"] = self._last_event_ns or now

@@ -210,9 +210,12 @@ class _Connection(asyncio.BufferedProtocol):
             while True:
                 if self.logged_in:
                     at += self._taken(self._buffer[at : self._filled], ts_recv)
+                waited = not self.logged_in
                 size = self._other_packet(at)
                 if size == 0:
                     break
+                if waited and self.logged_in:
+                    ts_recv = time.time_ns()  # the session's beginning was told just now, and time never goes back
                 at += size
                 self.last_packet_s = self._time()
         finally:

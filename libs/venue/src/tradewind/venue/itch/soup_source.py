@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from tradewind.venue.adapter import FeedHandler, VenueRejected, VenueUnavailable
-from tradewind.venue.binance.backoff import Backoff
+from tradewind.venue.backoff import Backoff
 from tradewind.venue.itch.feed import ItchFeed, ItchFeedStatistics
 from tradewind.venue.itch.soup_session import (
     LoginRefused,
@@ -119,7 +119,7 @@ class SoupSource:
             follower.forget_session(error.reason)
             return str(error)
         except PeerSilent as error:
-            self._statistics.stale += 1
+            follower.leave_silent(str(error))
             return str(error)
         except SoupError as error:
             self._statistics.malformed += 1
@@ -152,6 +152,11 @@ class _Follower:
     def end(self) -> None:
         """The server says that the session is over."""
         self._ended_at = self._feed.next_sequence
+
+    def leave_silent(self, detail: str) -> None:
+        """The server sends nothing any more, not even heartbeats."""
+        self._statistics.stale += 1
+        self._handler.on_feed_status(None, "STALE", detail)
 
     def request(self) -> LoginRequest:
         """The login for the next connection."""

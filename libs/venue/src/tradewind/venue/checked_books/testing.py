@@ -3,16 +3,10 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import numpy as np
-import pytest
 from aiohttp import WSMsgType, web
-
-from tradewind.model.identifiers import InstrumentId
-from tradewind.wire.market_records import RecordArray, RecordKind
 
 OKX_INSTRUMENTS = [
     {"instId": "BTC-USDT", "instType": "SPOT", "baseCcy": "BTC", "quoteCcy": "USDT", "tickSz": "0.1"}
@@ -27,6 +21,7 @@ KRAKEN_PRICE_DECIMALS = {
 
 
 def kraken_pairs() -> dict[str, Any]:
+    """The answer to AssetPairs."""
     return {
         f"X{name}": {"altname": name.replace("/", ""), "wsname": name, "pair_decimals": decimals, "lot_decimals": 8}
         | {"ordermin": "0.002", "costmin": "0.5", "tick_size": f"{10.0**-decimals:.{decimals}f}"}
@@ -42,12 +37,16 @@ class CheckedBooksServer:
         self.asked: list[Any] = []
         self.answers: dict[str, web.Response | None] = {}
         self.is_silent = False
+        """Whether a ping gets no answer."""
         self.port = 0
+        self.silent: set[web.WebSocketResponse] = set()
+        """Connections that are told nothing any more."""
         self._changed = asyncio.Event()
         self._open: list[web.WebSocketResponse] = []
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
+        """Listen, on a free port the first time and on the same one later."""
         app = web.Application()
         app.router.add_get("/ws/v5/public", self._on_socket)
         app.router.add_get("/", self._on_socket)
@@ -58,21 +57,30 @@ class CheckedBooksServer:
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
-        for socket in self._open:
+        """Close the port and all connections."""
+        for socket in self.sockets_open():
             await socket.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
     async def next_socket(self) -> web.WebSocketResponse:
+        """The next connection that a client made."""
         return await asyncio.wait_for(self.sockets.get(), 20)
 
+    def sockets_open(self) -> list[web.WebSocketResponse]:
+        """The connections that are not closed."""
+        self._open = [socket for socket in self._open if not socket.closed]
+        return self._open
+
     async def until_asked(self, part: str, times: int = 1) -> None:
+        """Wait until messages with this text came."""
         async with asyncio.timeout(20):
             while self.count(part) < times:
                 self._changed.clear()
                 await self._changed.wait()
 
     def count(self, part: str) -> int:
+        """How many messages with this text came."""
         return sum(part in message for message in self.asked)
 
     async def _on_socket(self, request: web.Request) -> web.WebSocketResponse:
@@ -84,9 +92,14 @@ class CheckedBooksServer:
             if message.type is WSMsgType.TEXT:
                 self.asked.append(message.data)
                 self._changed.set()
-                if message.data == "ping" and not self.is_silent:
-                    await socket.send_str("pong")
+                await self.answer(socket, message.data)
+        self._open = [other for other in self._open if other is not socket]
         return socket
+
+    async def answer(self, socket: web.WebSocketResponse, message: str) -> None:
+        """What a client's message brings: here a pong alone, and tests play the rest."""
+        if message == "ping" and not self.is_silent:
+            await socket.send_str("pong")
 
     async def _on_question(self, request: web.Request) -> web.Response:
         if (answer := self.answers.get(request.path)) is not None:
@@ -94,48 +107,14 @@ class CheckedBooksServer:
         if request.path == "/api/v5/public/instruments":
             found = [each for each in OKX_INSTRUMENTS if each["instType"] == request.query["instType"]]
             return web.json_response({"code": "0", "msg": "", "data": found})
-        assert request.path == "/0/public/AssetPairs"
-        return web.json_response({"error": [], "result": kraken_pairs()})
-
-
-class Recorder:
-    """A handler that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.batches: list[RecordArray] = []
-        self.statuses: list[tuple[InstrumentId | None, str]] = []
-        self.details: list[str] = []
-        self.changed = asyncio.Event()
-
-    def on_records(self, records: RecordArray) -> None:
-        assert not records.flags.writeable
-        self.batches.append(records.copy())
-        self.changed.set()
-
-    def on_feed_status(self, instrument_id: InstrumentId | None, state: str, detail: str) -> None:
-        self.statuses.append((instrument_id, state))
-        self.details.append(detail)
-        self.changed.set()
-
-    @property
-    def records(self) -> RecordArray:
-        return np.concatenate(self.batches)
-
-    def of_kind(self, kind: RecordKind) -> RecordArray:
-        records = self.records
-        chosen: RecordArray = records[records["kind"] == kind]
-        return chosen
-
-    async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(30):
-            while not condition():
-                self.changed.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.changed.wait(), 0.05)
+        if request.path == "/0/public/AssetPairs":
+            return web.json_response({"error": [], "result": kraken_pairs()})
+        return web.json_response({"code": "404", "error": [f"no {request.path}"]}, status=404)
 
 
 @contextlib.asynccontextmanager
 async def served() -> AsyncIterator[CheckedBooksServer]:
+    """A server that runs."""
     server = CheckedBooksServer()
     await server.start()
     try:
@@ -144,28 +123,7 @@ async def served() -> AsyncIterator[CheckedBooksServer]:
         await server.stop()
 
 
-@contextlib.asynccontextmanager
-async def running(client: Any) -> AsyncIterator[Recorder]:
-    recorder = Recorder()
-    task = asyncio.create_task(client.run(await client.instruments(), recorder))
-    try:
-        yield recorder
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await client.close()
-
-
 async def play(socket: web.WebSocketResponse, frames: Sequence[object]) -> None:
+    """Send frames, each a text or a value that is written as JSON."""
     for frame in frames:
         await socket.send_str(frame if isinstance(frame, str) else json.dumps(frame, separators=(",", ":")))
-
-
-def recorded(path: Path) -> Iterator[str]:
-    """What the venue sent: lines of time, colon, frame."""
-    if not path.is_file():
-        pytest.skip(f"no capture {path}")
-    for line in path.read_text().splitlines():
-        at, _, frame = line.partition(": ")
-        if at.replace(".", "").isdigit():
-            yield frame
