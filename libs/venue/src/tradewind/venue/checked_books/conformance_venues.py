@@ -68,6 +68,10 @@ class CheckedBooksVenue(MarketDataCounterpart):
             own=self.own(),
         )
 
+    def settings_port(self) -> int:
+        """Where it listens, for questions and streams."""
+        return self._server.port
+
     def own(self) -> Mapping[str, str]:
         """Variables of the adapter."""
         return {}
