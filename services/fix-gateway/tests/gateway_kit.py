@@ -104,7 +104,7 @@ class House:
     """What runs, and how to start and stop the gateway in it."""
 
     database: Database
-    bus: MemoryBus
+    bus: Bus
     platform: PlatformSettings
     venue: SimVenue
     port: int
@@ -158,9 +158,9 @@ async def services(database: Database, bus: Bus, venue_port: int, data_dir: Path
 
 
 @contextlib.asynccontextmanager
-async def house(database: Database, folder: Path) -> AsyncIterator[House]:
-    """Venue, market data and execution."""
-    bus = MemoryBus()
+async def house(database: Database, folder: Path, bus: Bus | None = None) -> AsyncIterator[House]:
+    """Venue, market data and execution, on ``bus`` or on a memory bus."""
+    bus = bus or MemoryBus()
     async with (
         sim_venue(folder / "venue") as venue,
         services(database, bus, venue.port, folder / "platform") as platform,

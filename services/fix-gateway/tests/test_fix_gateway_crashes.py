@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 from gateway_kit import House, Trader, at_venue, exec_ids, free_port, house, sim_venue, trader, until
 
+from tradewind.bus.connecting import connect
 from tradewind.store.database import Database
 
 pytestmark = pytest.mark.timeout(180)
@@ -27,9 +28,12 @@ async def rooms(database: Database, tmp_path: Path) -> AsyncIterator[House]:
 
 
 @contextlib.contextmanager
-def gateway_process(dsn: str, venue_port: int, folder: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+def gateway_process(
+    dsn: str, venue_port: int, folder: Path, port: int, bus_url: str
+) -> Iterator["subprocess.Popen[bytes]"]:
     """The process; killed at the end, if not before."""
-    command = [sys.executable, "gateway_process.py", dsn, str(venue_port), str(folder / "platform"), str(port)]
+    data_dir = str(folder / "platform")
+    command = [sys.executable, "gateway_process.py", dsn, str(venue_port), data_dir, str(port), bus_url]
     with (folder / "gateway.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=HERE, stdout=log, stderr=log, env={**os.environ})
     try:
@@ -39,26 +43,51 @@ def gateway_process(dsn: str, venue_port: int, folder: Path, port: int) -> Itera
         process.wait()
 
 
+Start = Callable[[], "contextlib.AbstractContextManager[subprocess.Popen[bytes]]"]
+NAMES = [f"order-{number}" for number in range(ORDERS)]
+
+
+async def trade_over_kills(start: Start, client: Trader) -> None:
+    """Three parts of orders; after the first two the process is killed while orders are under way."""
+    for third in range(3):
+        with start() as process:
+            await until(lambda: client.is_on, 60)
+            for number in range(third * PART, (third + 1) * PART):
+                client.order(NAMES[number], price=str(20_000 + number))
+            if third == 2:
+                await until(lambda: all(end_of(client, name) for name in NAMES), 60)
+                return
+            await until(partial(has_more_than, client, third * PART * 2), 60)
+            process.kill()
+            await until(lambda: not client.is_on)
+
+
 async def test_a_kill_in_mid_order_doubles_no_order_and_loses_no_report(database_dsn: str, tmp_path: Path) -> None:
     port = free_port()
-    names = [f"order-{number}" for number in range(ORDERS)]
     async with sim_venue(tmp_path / "venue") as venue, trader(port, tmp_path / "client", wait=False) as client:
-        for third in range(3):
-            with gateway_process(database_dsn, venue.port, tmp_path, port) as process:
-                await until(lambda: client.is_on, 60)
-                for number in range(third * PART, (third + 1) * PART):
-                    client.order(names[number], price=str(20_000 + number))
-                if third == 2:
-                    await until(lambda: all(end_of(client, name) for name in names), 60)
-                    break
-                # The first reports of this part are there, the last orders are still on their way.
-                await until(partial(has_more_than, client, third * PART * 2), 60)
-                process.kill()
-                await until(lambda: not client.is_on)
+        start = partial(gateway_process, database_dsn, venue.port, tmp_path, port, "memory://")
+        await trade_over_kills(start, client)
     check_reports(client)
-    taken = at_venue(tmp_path)
+    check_venue(client, at_venue(tmp_path))
+
+
+async def test_a_kill_of_the_gateway_alone_doubles_and_loses_nothing(
+    database: Database, database_dsn: str, rabbitmq_url: str, tmp_path: Path
+) -> None:
+    bus = await connect(rabbitmq_url)
+    async with house(database, tmp_path, bus) as rooms, trader(rooms.port, tmp_path / "client", wait=False) as client:
+        start = partial(gateway_process, database_dsn, rooms.venue.port, tmp_path, rooms.port, rabbitmq_url)
+        await trade_over_kills(start, client)
+    check_reports(client)
+    check_venue(client, at_venue(tmp_path))
+    # The order path lives on, so the venue has every order.
+    assert len(at_venue(tmp_path)) == ORDERS
+
+
+def check_venue(client: Trader, taken: list[str]) -> None:
+    """The venue has each accepted order once, and no other."""
+    accepted = {report[37] for name in NAMES for report in client.of(name) if report[150] == "0"}
     assert len(taken) == len(set(taken))
-    accepted = {report[37] for name in names for report in client.of(name) if report[150] == "0"}
     assert set(taken) == accepted
     assert len(accepted) >= PART
 

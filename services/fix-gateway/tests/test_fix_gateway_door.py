@@ -200,3 +200,12 @@ def test_clients_that_cannot_be_used_are_refused_without_their_passwords(text: s
     assert "short" not in str(error.value)
     assert PASSWORD not in str(error.value)
     assert PASSWORD not in repr(GatewaySettings(clients_secret=CLIENTS))
+
+
+async def test_without_clients_it_is_off_and_nothing_listens(rooms: House) -> None:
+    async with rooms.gateway("") as context:
+        assert context.health.reason == "off: no FIX client is configured"
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", rooms.port)
+    assert not GatewaySettings().listens
+    assert GatewaySettings(clients_secret=CLIENTS).listens

@@ -11,6 +11,8 @@ from tradewind.runtime.settings import service_prefix
 def check_ports(settings: Mapping[str, Any], host: str) -> None:
     """Check that each service whose settings have a ``port`` (0 means any) can listen there.
 
+    One whose settings say ``listens = False`` is off, and its port may be taken.
+
     Raises:
         PortTaken: another program listens there.
         StartRefused: two services want the same port, or the host is not one of this machine.
@@ -18,7 +20,7 @@ def check_ports(settings: Mapping[str, Any], host: str) -> None:
     wanted: dict[int, str] = {}
     for name, own in settings.items():
         port = getattr(own, "port", 0)
-        if not port:
+        if not port or not getattr(own, "listens", True):
             continue
         variable = f"{service_prefix(name)}PORT"
         if port in wanted:

@@ -66,10 +66,12 @@ class NoSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 @dataclasses.dataclass(frozen=True, slots=True)
 class Service:
     """One service folder's code. ``settings`` is a msgspec struct; each field comes from the environment variable
-    ``TRADEWIND_<SERVICE>_<FIELD>`` (dashes as underscores) or keeps its default."""
+    ``TRADEWIND_<SERVICE>_<FIELD>`` (dashes as underscores) or keeps its default. ``only_with`` names such a field: as
+    long as it is not set, the service is left out where all are run."""
 
     name: str
     kind: ServiceKind
     run: Callable[[ServiceContext], Awaitable[None]]
     settings: type[msgspec.Struct] = NoSettings
     stop_budget_s: float = 3.0
+    only_with: str = ""

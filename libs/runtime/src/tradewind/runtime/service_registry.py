@@ -1,5 +1,6 @@
 """Finds the services that are installed beside this package, by the entry point group ``tradewind.services``."""
 
+import os
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,7 @@ import msgspec
 
 from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.service import Service
+from tradewind.runtime.settings import FILE_SUFFIX, service_prefix
 
 GROUP: Final = "tradewind.services"
 
@@ -39,6 +41,22 @@ def load_services(names: list[str] | None = None) -> dict[str, Service]:
             there_are = ", ".join(sorted(points)) or "none is installed; run make setup"
             raise ServiceNotFound(f"there is no service {name!r}; there are: {there_are}")
     return {name: _load(points[name]) for name in sorted(set(names or points))}
+
+
+def services_to_run(names: list[str] | None = None) -> dict[str, Service]:
+    """The named services, or all that are installed and not off.
+
+    Raises:
+        ServiceNotFound: a name that is not installed.
+        BrokenService: a service's code cannot be loaded.
+    """
+    services = load_services(names)
+    return services if names else {name: service for name, service in services.items() if _is_on(service)}
+
+
+def _is_on(service: Service) -> bool:
+    variable = service_prefix(service.name) + service.only_with.upper()
+    return not service.only_with or any(os.environ.get(name) for name in (variable, variable + FILE_SUFFIX))
 
 
 def _points() -> list[EntryPoint]:

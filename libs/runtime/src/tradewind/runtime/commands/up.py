@@ -41,12 +41,12 @@ def up(
       tradewind status --url http://127.0.0.1:9100
     """
     # Imported late: stores and buses take most of a second, which --help and --version need not wait for.
-    from tradewind.runtime.service_registry import load_services
+    from tradewind.runtime.service_registry import services_to_run
 
     if processes:
         from tradewind.runtime.processes.running import run_as_processes
 
-        raise typer.Exit(run_as_processes(load_services(services)))
+        raise typer.Exit(run_as_processes(services_to_run(services)))
     from tradewind.runtime.service_running import run_services
 
-    raise typer.Exit(run_services(load_services(services), live_status=True))
+    raise typer.Exit(run_services(services_to_run(services), live_status=True))

@@ -16,7 +16,7 @@ from tradewind.runtime.process_running import load_platform_settings, run_proces
 from tradewind.runtime.processes.running import STOP_BUDGET_S as PROCESSES_STOP_BUDGET_S
 from tradewind.runtime.processes.running import check_process_settings, open_processes
 from tradewind.runtime.service import Service
-from tradewind.runtime.service_registry import load_services
+from tradewind.runtime.service_registry import services_to_run
 from tradewind.runtime.service_running import health_endpoint, say
 from tradewind.runtime.settings import PREFIX, PlatformSettings
 from tradewind.runtime.status_line import PlatformStatus
@@ -39,7 +39,7 @@ def run_demo(options: DemoOptions) -> int:
 
 def _run(options: DemoOptions) -> int:
     platform = load_platform_settings()
-    services = load_services(None)
+    services = services_to_run(None)
     if options.headless:
         services.pop("api", None)
     say(venue_target(platform).sentence)

@@ -18,7 +18,7 @@ from tradewind.services.fix_gateway.guard import LOOPBACK, Guard
 from tradewind.services.fix_gateway.journal import Journal
 from tradewind.services.fix_gateway.receiving import Receiver
 from tradewind.services.fix_gateway.reporting import Reporter, wake_on_events
-from tradewind.services.fix_gateway.sessions import Sessions
+from tradewind.services.fix_gateway.sessions import Sessions, logged_on
 from tradewind.services.fix_gateway.settings import GatewaySettings
 from tradewind.services.fix_gateway.store import Store, StoreDamaged
 from tradewind.venue.fix_dictionaries import dictionary
@@ -35,7 +35,8 @@ _LOOK_S: Final = 0.02
 async def run(context: ServiceContext) -> None:
     """Serve until cancelled; without clients there is nothing to do and nothing listens."""
     settings: GatewaySettings = context.settings
-    if not settings.clients():
+    if not settings.listens:
+        logged_on(context.metrics).set(0)
         context.log.info("no FIX client is configured, nothing listens; see docs/operating/fix-gateway.md")
         context.health.set_ready("off: no FIX client is configured")
         await asyncio.Event().wait()
@@ -140,5 +141,10 @@ def _free_port() -> int:
 
 
 SERVICE = Service(
-    name="fix-gateway", kind=ServiceKind.EDGE, run=run, settings=GatewaySettings, stop_budget_s=LOGOUT_S + 2.0
+    name="fix-gateway",
+    kind=ServiceKind.EDGE,
+    run=run,
+    settings=GatewaySettings,
+    stop_budget_s=LOGOUT_S + 2.0,
+    only_with="clients_secret",
 )

@@ -1,11 +1,21 @@
 """Who is logged on, as people see it: log lines, one metric, and what the service says of its health."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from tradewind.model.identifiers import AccountId, Venue
+from tradewind.runtime.metrics import Metrics
 from tradewind.runtime.service import ServiceContext
 from tradewind.services.fix_gateway.handling import Desk
 from tradewind.services.fix_gateway.settings import Client
+
+if TYPE_CHECKING:
+    from prometheus_client import Gauge
+
+
+def logged_on(metrics: Metrics) -> "Gauge":
+    """How many clients there are now."""
+    return metrics.gauge("fix_sessions_logged_on", "FIX clients that are logged on")
 
 
 class Sessions:
@@ -22,7 +32,7 @@ class Sessions:
                 client=client, session_id=session_id, account_id=account_id, venue=self.venue
             )
         self._on: set[str] = set()
-        self._gauge = context.metrics.gauge("fix_sessions_logged_on", "FIX clients that are logged on")
+        self._gauge = logged_on(context.metrics)
         self.woken = asyncio.Event()
 
     @property

@@ -81,6 +81,11 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         ipaddress.IPv4Address(self.host)
         self.clients()
 
+    @property
+    def listens(self) -> bool:
+        """Whether there is anybody to listen for."""
+        return bool(self.clients())
+
     def clients(self) -> tuple[Client, ...]:
         """Who may log on.
 
