@@ -49,11 +49,14 @@ public:
         }
     }
 
-    void insert(const RestingOrder& order) {
+    // The order of this id, or the free slot where it goes; what is put there counts once kept().
+    RestingOrder* slot(uint64_t id) {
         if (2 * (count_ + 1) > slots_.size()) grow();
-        place(order);
-        ++count_;
+        size_t at = home(id);
+        while (slots_[at].size != 0 && slots_[at].id != id) at = (at + 1) & mask_;
+        return &slots_[at];
     }
+    void kept() { ++count_; }
 
     void erase(RestingOrder* order) {
         size_t hole = static_cast<size_t>(order - slots_.data());
@@ -150,15 +153,18 @@ private:
         } else if (side > SIDE_SELL) {
             return Refusal::WRONG_SIDE;
         }
-        if (RestingOrder* there = table_.find(record.order_id)) {
+        RestingOrder* place = table_.slot(record.order_id);
+        if (place->size != 0) {
             ++repeated_orders;
-            remove(there);
+            remove(place);
+            place = table_.slot(record.order_id);  // others may have moved into the hole
         }
         ++applied;
         if (record.size == 0) return Refusal::NONE;
-        const RestingOrder order{record.order_id, record.price, record.size, book_of(record.instrument), side};
-        table_.insert(order);
-        std::vector<OrderLevel>& levels = books_[order.book].of(side);
+        const uint32_t book = book_of(record.instrument);
+        *place = RestingOrder{record.order_id, record.price, record.size, book, side};
+        table_.kept();
+        std::vector<OrderLevel>& levels = books_[book].of(side);
         const int64_t key = key_of(side, record.price);
         const size_t index = first_not_below(levels, key);
         if (has_key(levels, index, key)) {

@@ -16,6 +16,9 @@ namespace tradewind {
 // Its own inverse.
 inline int64_t key_of(int side, int64_t price) { return side == SIDE_BUY ? price : ~price; }
 
+// 1 or 0, as a number that the compiler multiplies or selects by.
+inline size_t levels_below(int64_t level, int64_t key) { return static_cast<size_t>(level < key); }
+
 // The first index with at least `key`: galloping from the best level, where nearly all updates are.
 template <class Level>
 inline size_t first_not_below(const std::vector<Level>& levels, int64_t key) {
@@ -30,15 +33,14 @@ inline size_t first_not_below(const std::vector<Level>& levels, int64_t key) {
         high -= step;
         step *= 2;
     }
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (levels[middle].key < key) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+    // Without a branch: where in a deep book an update falls, no branch predictor knows.
+    const Level* at = levels.data() + low;
+    for (size_t left = high - low; left != 0;) {
+        const size_t half = (left + 1) / 2;
+        at += levels_below(at[half - 1].key, key) * half;
+        left -= half;
     }
-    return low;
+    return static_cast<size_t>(at - levels.data());
 }
 
 template <class Level>
