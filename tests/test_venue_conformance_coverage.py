@@ -1,12 +1,18 @@
 """Every installed adapter has a run of the conformance kit, and leaves out only checks that exist."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from tradewind.venue.adapters import adapter_named, installed_adapters
-from tradewind.venue.conformance import MARKET_DATA_CHECKS, MarketDataCounterpart
+from tradewind.venue.conformance import (
+    EXECUTION_CHECKS,
+    MARKET_DATA_CHECKS,
+    ExecutionCounterpart,
+    MarketDataCounterpart,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,7 +22,11 @@ def loaded(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
     return module
 
 
@@ -35,9 +45,15 @@ def test_every_adapter_with_market_data_is_run_against_the_kit() -> None:
     assert not missing, f"no test_*_conformance.py lists a MarketDataCounterpart of {missing}"
 
 
+def test_every_adapter_with_orders_is_run_against_the_kit() -> None:
+    run = {each.adapter for each in counterparts() if issubclass(each, ExecutionCounterpart)}
+    given = {one.name for one in installed_adapters() if one.execution}
+    assert given
+    assert not given - run, f"no test_*_conformance.py lists an ExecutionCounterpart of {sorted(given - run)}"
+
+
 def test_only_checks_that_exist_are_left_out_and_each_says_why() -> None:
-    names = {check.__name__ for check in MARKET_DATA_CHECKS}
     for each in counterparts():
-        if issubclass(each, MarketDataCounterpart):
-            assert set(each.exempt) <= names, each
+        checks = MARKET_DATA_CHECKS if issubclass(each, MarketDataCounterpart) else EXECUTION_CHECKS
+        assert set(each.exempt) <= {check.__name__ for check in checks}, each
         assert all(reason.strip() for reason in each.exempt.values()), each

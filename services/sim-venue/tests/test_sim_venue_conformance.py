@@ -1,0 +1,161 @@
+"""Orders over several adapters against the conformance kit: the simulated venue behind links that can be broken."""
+
+import socket
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import KEY, SECRET, RunningVenue, start
+from tradewind.model.enums import OrderSide, OrderType, TimeInForce
+from tradewind.model.identifiers import ClientOrderId, InstrumentId
+from tradewind.services.sim_venue.settings import Settings
+from tradewind.store.testing import missing
+from tradewind.venue.adapter import NewOrder
+from tradewind.venue.adapters import VenueSettings
+from tradewind.venue.conformance import EXECUTION_CHECKS, ExecutionCheck, ExecutionCounterpart, run_check
+from tradewind.venue.fix.connecting import ADAPTER as FIX
+
+
+class SimulatedVenue(ExecutionCounterpart):
+    """What both adapters have in common: orders of BTCUSDT in a book that stands still."""
+
+    instrument_id = InstrumentId("BTCUSDT.SIM")
+    secrets = (SECRET,)
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self._running: RunningVenue | None = None
+
+    async def start(self) -> None:
+        given = Settings(port=0, seed=7, events_per_s=0.001, **self.more_settings())
+        self._running = await start(given, self._folder / "data")
+        await self.start_links(self._running.venue.port)
+
+    async def stop(self) -> None:
+        for link in {self.order_link, self.stream_link}:
+            await link.stop()
+        if self._running is not None:
+            await self._running.stop()
+            self._running = None
+
+    def more_settings(self) -> dict[str, Any]:
+        return {}
+
+    async def start_links(self, port: int) -> None:
+        raise NotImplementedError
+
+    def _new(self, name: str, price: int | None, size: str = "0.001") -> NewOrder:
+        return NewOrder(
+            client_order_id=ClientOrderId(name),
+            instrument_id=self.instrument_id,
+            side=OrderSide.BUY,
+            order_type=OrderType.MARKET if price is None else OrderType.LIMIT,
+            time_in_force=TimeInForce.GTC,
+            size=int(Decimal(size).scaleb(8)),
+            price=price,
+        )
+
+    def resting(self, name: str) -> NewOrder:
+        return self._new(name, 40_000_00)
+
+    def crossing(self, name: str) -> NewOrder:
+        return self._new(name, None)
+
+    def refused(self, name: str) -> NewOrder:
+        return self._new(name, 40_000_00, "900")
+
+    async def times_taken(self, name: str) -> int:
+        assert self._running is not None
+        asked = await self._running.signed("GET", "/api/v3/allOrders", symbol="BTCUSDT")
+        assert asked.status == 200, asked.body
+        return sum(order["clientOrderId"] == name for order in asked.body)
+
+    def limit_rate(self) -> None:
+        """The adapter counts to the limit itself, and stops before the venue does."""
+
+
+class BinanceAccount(SimulatedVenue):
+    """Orders over REST, the private stream over a WebSocket: two links to one port."""
+
+    adapter = "binance"
+
+    def more_settings(self) -> dict[str, Any]:
+        return {"orders_per_10_s": 20}
+
+    async def start_links(self, port: int) -> None:
+        await self.order_link.start(port)
+        await self.stream_link.start(port)
+
+    def settings(self, *, wrong_key: bool = False) -> VenueSettings:
+        return VenueSettings(
+            venue="SIM",
+            account="main",
+            symbols="BTCUSDT",
+            rest_url=f"http://127.0.0.1:{self.order_link.port}",
+            stream_url=f"ws://127.0.0.1:{self.stream_link.port}",
+            api_key=KEY,
+            api_secret="wrong-secret-of-nobody" if wrong_key else SECRET,
+        )
+
+
+class FixAccount(SimulatedVenue):
+    """One session for orders and reports: one link."""
+
+    adapter = "fix"
+    version = "FIX.4.4"
+    exempt = {  # noqa: RUF012 - never changed
+        "a_rate_limit_is_told_with_a_time": "FIX has no word for a rate limit; the venue's own text refuses the order",
+    }
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.stream_link = self.order_link
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._fix_port = int(probe.getsockname()[1])
+        self._rest_port = 0
+
+    def more_settings(self) -> dict[str, Any]:
+        return {"fix_port": self._fix_port}
+
+    async def start_links(self, port: int) -> None:
+        self._rest_port = port
+        await self.order_link.start(self._fix_port)
+
+    def settings(self, *, wrong_key: bool = False) -> VenueSettings:
+        own = {
+            "host": "127.0.0.1",
+            "port": str(self.order_link.port),
+            "folder": str(self._folder / "client"),
+            "begin_string": self.version,
+        }
+        return VenueSettings(
+            venue="SIM",
+            account="main",
+            symbols="BTCUSDT",
+            rest_url=f"http://127.0.0.1:{self._rest_port}",
+            stream_url=f"ws://127.0.0.1:{self._rest_port}",
+            api_key=KEY,
+            api_secret="wrong-secret-of-nobody" if wrong_key else SECRET,
+            own=own,
+        )
+
+
+class OlderFixAccount(FixAccount):
+    """The same over FIX 4.2."""
+
+    version = "FIX.4.2"
+
+
+COUNTERPARTS: tuple[type[SimulatedVenue], ...] = (BinanceAccount, FixAccount, OlderFixAccount)
+
+
+@pytest.mark.parametrize("account", COUNTERPARTS, ids=lambda account: account.__name__)
+@pytest.mark.parametrize("check", EXECUTION_CHECKS, ids=lambda check: check.__name__)
+async def test_execution_conforms(check: ExecutionCheck, account: type[SimulatedVenue], tmp_path: Path) -> None:
+    if issubclass(account, FixAccount) and (reason := FIX.missing()):
+        missing("quickfix", reason)
+    await run_check(check, lambda: account(tmp_path))
