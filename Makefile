@@ -56,6 +56,9 @@ check: .venv/.dev ## Formatting, lint, strict types, import layers
 	@MYPYPATH=$(subst $(space),:,$(strip $(SOURCES) tests)) $(BIN)/mypy $(SOURCES) tests
 	@$(BIN)/lint-imports
 
+.PHONY: peers
+peers: .venv/.peers ## Other engines that tests and benches compare with (quickfix, itchcpp, itchfeed); minutes
+
 .PHONY: bench
 bench: .venv/.dev ## Measure, as ratios against a peer or a bare limit in the same run (CAPTURE=file for the replay part)
 	@$(BIN)/python -m tests.bench $(if $(CAPTURE),--capture $(CAPTURE),) $(ARGS)
@@ -74,8 +77,9 @@ format: .venv/.dev ## Format and mend what a machine can mend
 lock: .venv/.uv ## Resolve the dependencies anew and write the hashed lock files
 	@$(UV) lock --upgrade
 	@$(UV) export --all-packages --no-default-groups --group build --no-emit-workspace --no-header --output-file requirements.lock >/dev/null
-	@$(UV) export --all-packages --all-groups --no-group node --no-emit-workspace --no-header --output-file requirements-dev.lock >/dev/null
+	@$(UV) export --all-packages --all-groups --no-group node --no-group peers --no-emit-workspace --no-header --output-file requirements-dev.lock >/dev/null
 	@$(UV) export --only-group node --no-header --output-file requirements-node.lock >/dev/null
+	@$(UV) export --only-group peers --no-header --output-file requirements-peers.lock >/dev/null
 
 .PHONY: clean
 clean: ## Remove .venv and everything built
@@ -109,6 +113,11 @@ clean: ## Remove .venv and everything built
 .venv/.page: .venv/.node .venv/.ready $(PAGE_SOURCES)
 	@echo "Building the page"
 	@PYTHON=$(CURDIR)/$(BIN)/python services/ui/make-page
+	@touch $@
+
+.venv/.peers: .venv/.dev requirements-peers.lock
+	@echo "Installing peers; quickfix is built from its sources"
+	@$(UV) pip install --python $(BIN)/python --require-hashes --requirement requirements-peers.lock
 	@touch $@
 
 .venv/.dev: .venv/.ready requirements-dev.lock

@@ -18,8 +18,8 @@ WANTED = {"rests A A", "rests 0 0", "gone 6 6", "gone 4 4", "takes A A", "takes 
 
 if importlib.util.find_spec("quickfix") is None:
     if "all" in os.environ.get("TRADEWIND_TEST_REQUIRE", "").split(","):
-        raise ImportError("the PyPI package quickfix is not installed")
-    pytest.skip("the PyPI package quickfix is not installed", allow_module_level=True)
+        raise ImportError("the PyPI package quickfix is not installed: make peers")
+    pytest.skip("the PyPI package quickfix is not installed: make peers", allow_module_level=True)
 
 
 async def test_the_quickfix_of_pypi_trades_through_the_gateway(database: Database, tmp_path: Path) -> None:

@@ -226,11 +226,13 @@ class FixLink:
             answer.set_result(message)
 
     def _lose(self, reason: str) -> None:
-        self._logged_on.clear()
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(OutcomeUnknown(f"{reason}; ask for the order's status"))
-        self._tell(LoggedOff(reason))
+        # Each try to connect that fails ends in a logout of its own.
+        if self._logged_on.is_set():
+            self._logged_on.clear()
+            self._tell(LoggedOff(reason))
 
     def _tell(self, happening: Happening) -> None:
         if len(self._happenings) >= MOST_WAITING:
