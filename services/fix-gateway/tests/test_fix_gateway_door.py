@@ -82,18 +82,23 @@ async def test_connections_are_bounded(rooms: House) -> None:
         held = [await asyncio.open_connection("127.0.0.1", rooms.port) for _ in range(2)]
         reader, writer = await asyncio.open_connection("127.0.0.1", rooms.port)
         assert await closed(reader) == b""
-        for _, one in [*held, (reader, writer)]:
-            one.close()
+        writer.close()
+    # Those that have not logged on end with the gateway.
+    for one, other in held:
+        assert await closed(one) == b""
+        other.close()
 
 
 async def test_garbage_after_logon_ends_that_connection_alone(rooms: House, tmp_path: Path) -> None:
-    async with rooms.gateway(), trader(rooms.port, tmp_path / "old", "FIX.4.2") as other:
+    async with rooms.gateway() as context, trader(rooms.port, tmp_path / "old", "FIX.4.2") as other:
         reader, writer = await asyncio.open_connection("127.0.0.1", rooms.port)
         writer.write(logon())
         assert b"35=A" in await asyncio.wait_for(reader.read(4096), 20)
         writer.write(b"\x01\x02garbage" * MOST_GARBAGE)
         await closed(reader)
         writer.close()
+        refused = context.metrics.counter("fix_connections_refused", "FIX connections that were closed at the door")
+        await until(lambda: refused._value.get() == 1)
         other.order("one")
         await other.sees("one", "A", "0")
 

@@ -65,7 +65,7 @@ class Guard:
         self._sessions = sessions
         self._engine = engine
         self._inner = inner
-        self._count = 0
+        self._connections: set[asyncio.Task[None]] = set()
         self._writers: dict[str, asyncio.StreamWriter] = {}
         self._refused = context.metrics.counter(
             "fix_connections_refused", "FIX connections that were closed at the door"
@@ -84,12 +84,16 @@ class Guard:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
-            for writer in list(self._writers.values()):
-                writer.close()
+            for task in self._connections:
+                task.cancel()
+            if self._connections:
+                await asyncio.wait(self._connections)
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         address = writer.get_extra_info("peername")[0]
-        self._count += 1
+        if (task := asyncio.current_task()) is not None:
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
         try:
             self._check_address(address)
             desk, messages, frames = await self._logon(reader, address)
@@ -101,11 +105,10 @@ class Guard:
         except OSError as error:
             self._context.log.info("FIX connection lost", address=address, reason=str(error) or type(error).__name__)
         finally:
-            self._count -= 1
             writer.close()
 
     def _check_address(self, address: str) -> None:
-        if self._count > self._settings.max_connections:
+        if len(self._connections) > self._settings.max_connections:
             raise Refused(f"there are {self._settings.max_connections} connections already")
         if not any(desk.client.may_come_from(address) for desk in self._sessions.desks):
             raise Refused("no client may come from this address; `networks` of a client says from where")
@@ -160,20 +163,22 @@ class Guard:
         writer: asyncio.StreamWriter,
     ) -> None:
         answers, inner = await asyncio.open_connection(LOOPBACK, self._inner, limit=READ_BYTES)
+        ended: Exception | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 outward = tasks.create_task(self._outward(answers, writer), name="fix-gateway.outward")
                 await self._inward(desk, messages, frames, reader, inner)
                 inner.close()
                 outward.cancel()
-        except* Refused as errors:
-            raise errors.exceptions[0] from None
-        except* OSError as errors:
-            raise OSError(str(errors.exceptions[0])) from None
+        except* (Refused, OSError) as errors:
+            # Raised here it would be in a group again.
+            ended = errors.exceptions[0]
         finally:
             inner.close()
             if self._writers.get(desk.session_id) is writer:
                 del self._writers[desk.session_id]
+        if ended is not None:
+            raise ended
 
     async def _inward(
         self,

@@ -102,6 +102,8 @@ class Receiver:
             await self._store.do(_write, moved, answers)
         self._messages.inc(len(asked))
         self._sessions.wake()
+        if not self._context.health.ready:
+            self._sessions.tell()
 
     async def _plan(self, asked: Sequence[tuple[FixEvent, Fields]]) -> list[Handled]:
         if not asked:

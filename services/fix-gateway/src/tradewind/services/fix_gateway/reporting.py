@@ -60,7 +60,7 @@ class Reporter:
             self._sessions.woken.clear()
             for desk in self._sessions.desks:
                 await self.follow(desk)
-                if self._sessions.is_on(desk.session_id):
+                if self._engine.state(desk.session_id).logged_on:
                     await self._send(desk)
 
     async def follow(self, desk: Desk) -> None:

@@ -49,10 +49,6 @@ class Sessions:
         found = (desk for desk in self._desks.values() if desk.client.comp_id == comp_id)
         return next((desk for desk in found if desk.client.begin_string == begin_string), None)
 
-    def is_on(self, session_id: str) -> bool:
-        """Whether the client is logged on."""
-        return session_id in self._on
-
     def wake(self) -> None:
         """There may be something to send."""
         self.woken.set()
