@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from tradewind.runtime.settings import PlatformSettings, SettingsError
 from tradewind.runtime.venue_target import RealVenueRefused, is_loopback, simulated_hosts, venue_target
+from tradewind.venue.adapters import AddressSchemes, VenueAdapter
+from tradewind.venue.fix.connecting import ADAPTER as FIX
 
 REAL_REST = "https://api.binance.com"
 REAL_STREAM = "wss://stream.binance.com:9443"
@@ -88,6 +90,46 @@ def test_a_real_exchange_is_never_spoken_to_in_clear(rest: str, stream: str) -> 
     platform = PlatformSettings(venue_rest_url=rest, venue_stream_url=stream, live="yes", **OWN_KEYS)
     with pytest.raises(RealVenueRefused, match="unencrypted"):
         venue_target(platform)
+
+
+def other_adapter(monkeypatch: pytest.MonkeyPatch, **given: Any) -> dict[str, Any]:
+    """Settings for an adapter of somebody else, which says these things of itself."""
+    adapter = VenueAdapter(name="line", about="Orders over a line", **given)
+    monkeypatch.setattr("tradewind.runtime.venue_target.adapter_named", {"line": adapter}.__getitem__)
+    return {"venue_adapter": "line"}
+
+
+def test_an_adapter_says_its_own_schemes(monkeypatch: pytest.MonkeyPatch) -> None:
+    schemes = AddressSchemes(stream=("tcp", "tls"), in_clear=frozenset({"http", "tcp"}))
+    other = other_adapter(monkeypatch, schemes=schemes)
+    assert not venue_target(PlatformSettings(venue_stream_url="tcp://127.0.0.1:5", **other)).real
+    with pytest.raises(SettingsError, match="takes an address like tcp:"):
+        venue_target(PlatformSettings(venue_stream_url="ws://127.0.0.1:5", **other))
+    with pytest.raises(SettingsError, match="TRADEWIND_VENUE_STREAM_URL"):
+        venue_target(PlatformSettings(venue_stream_url="tcp://127.0.0.1:5"))
+    live: dict[str, Any] = {"venue_rest_url": REAL_REST, "live": "yes", **OWN_KEYS, **other}
+    assert venue_target(PlatformSettings(venue_stream_url="tls://venue.example:5", **live)).real
+    with pytest.raises(RealVenueRefused, match="unencrypted; use https:// and tls://"):
+        venue_target(PlatformSettings(venue_stream_url="tcp://venue.example:5", **live))
+
+
+@pytest.mark.parametrize("name", ["line", "fix"])
+def test_a_host_of_the_adapters_own_settings_needs_the_word_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "line":
+        other = other_adapter(monkeypatch, order_hosts=lambda own: (own["host"],))
+    else:
+        other = {"venue_adapter": "fix"}
+        monkeypatch.setattr("tradewind.runtime.venue_target.adapter_named", lambda _: FIX)
+    variable = f"TRADEWIND_VENUE_{name.upper()}_HOST"
+    monkeypatch.setenv(variable, "127.0.0.1")
+    assert venue_target(PlatformSettings(**other)).sentence == "Orders go to the simulated venue at 127.0.0.1"
+    monkeypatch.setenv(variable, "fix.broker.example")
+    with pytest.raises(RealVenueRefused, match=r"the host fix.broker.example .* counts as a REAL exchange"):
+        venue_target(PlatformSettings(**other))
+    with pytest.raises(RealVenueRefused, match="needs your own keys"):
+        venue_target(PlatformSettings(live="yes", **other))
+    target = venue_target(PlatformSettings(live="yes", **OWN_KEYS, **other))
+    assert (target.real, target.sentence) == (True, "Orders go to the REAL exchange at fix.broker.example")
 
 
 def test_real_data_with_simulated_orders_says_both() -> None:

@@ -7,7 +7,6 @@ and ends with it.
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ from tradewind.runtime.refusals import StartRefused
 from tradewind.runtime.service import ServiceContext
 from tradewind.runtime.settings import PREFIX, PlatformSettings, SettingsError
 from tradewind.runtime.tasks import TaskNursery
+from tradewind.runtime.venue_target import own_variables
 from tradewind.store.rate_limits import SharedRateLimits
 from tradewind.venue.adapter import ExecutionClient
 from tradewind.venue.adapters import (
@@ -107,7 +107,6 @@ def _made(make: Callable[[VenueAdapter, VenueSettings], C], platform: PlatformSe
 
 
 def _settings_of(platform: PlatformSettings, limits: Any) -> VenueSettings:
-    prefix = f"{PREFIX}VENUE_{platform.venue_adapter.upper().replace('-', '_')}_"
     return VenueSettings(
         venue=platform.venue,
         account=platform.account,
@@ -117,5 +116,5 @@ def _settings_of(platform: PlatformSettings, limits: Any) -> VenueSettings:
         api_key=platform.venue_api_key,
         api_secret=platform.venue_api_secret,
         limits=limits,
-        own={name[len(prefix) :].lower(): value for name, value in os.environ.items() if name.startswith(prefix)},
+        own=own_variables(platform),
     )

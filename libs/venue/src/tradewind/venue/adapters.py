@@ -4,7 +4,7 @@ An adapter is one ``VenueAdapter`` behind an entry point of its own name. It is 
 others, so a native library that is missing stops only the adapter that needs it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, Protocol
 
@@ -105,6 +105,20 @@ def nothing_missing() -> str:
     return ""
 
 
+class AddressSchemes(msgspec.Struct, frozen=True, kw_only=True):
+    """What may stand before ``://`` in the two addresses of an adapter, the one for examples first."""
+
+    rest: tuple[str, ...] = ("http", "https")
+    stream: tuple[str, ...] = ("ws", "wss")
+    in_clear: frozenset[str] = frozenset({"http", "ws"})
+    """Those that carry keys and orders unencrypted: a real exchange is never addressed by them."""
+
+
+def no_hosts(_: Mapping[str, str]) -> tuple[str, ...]:
+    """For an adapter that sends orders to the two addresses alone."""
+    return ()
+
+
 def no_limits(_: SharedBudget) -> None:
     """For a venue that counts no requests."""
 
@@ -119,6 +133,11 @@ class VenueAdapter(msgspec.Struct, frozen=True, kw_only=True):
     execution: Callable[[VenueSettings], ExecutionClient] | None = None
     missing: Callable[[], str] = nothing_missing
     """What this machine lacks and how to get it, in one sentence; empty: it can be used."""
+    schemes: AddressSchemes = AddressSchemes()
+    """Forms of the addresses TRADEWIND_VENUE_REST_URL and TRADEWIND_VENUE_STREAM_URL."""
+    order_hosts: Callable[[Mapping[str, str]], Sequence[str]] = no_hosts
+    """Hosts that orders go to by its own variables (``VenueSettings.own``): each of them that is not this machine or a
+    simulated venue counts as a real exchange. Malformed values are left to the factories."""
     limits: Callable[[SharedBudget], Any] = no_limits
     """The rate limits that its clients share, over a budget of all processes."""
 

@@ -80,6 +80,10 @@ def _execution(settings: VenueSettings) -> FixExecutionClient:
     return FixExecutionClient(account_id, FixLink(address), queries, rest)
 
 
+def _order_hosts(own: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(filter(None, (own.get("host", "").strip(),)))
+
+
 def _missing() -> str:
     try:
         import tradewind_native.fix_sessions  # noqa: F401
@@ -94,5 +98,6 @@ ADAPTER = VenueAdapter(
     market_data=BINANCE.market_data,
     execution=_execution,
     missing=_missing,
+    order_hosts=_order_hosts,
     limits=RateLimits,
 )
