@@ -77,6 +77,8 @@ def check(options: DemoOptions, environ: Mapping[str, str]) -> None:
         raise StartRefused("--speed is for a replay: name a capture with --replay FILE")
     if options.replay is None and options.lockstep:
         raise StartRefused("--lockstep is for a replay: name a capture with --replay FILE")
+    if options.replay is not None and options.venue is VenuePath.ITCH:
+        raise StartRefused("--venue itch needs the venue's own flow, a recording has no orders: leave --replay out")
     if options.lockstep and options.venue not in (None, VenuePath.BINANCE):
         raise StartRefused(f"--lockstep counts on the venue's private stream, which --venue {options.venue} has not")
     if options.duration_s is not None and options.duration_s <= 0:
@@ -147,7 +149,7 @@ def _venue_environment(options: DemoOptions, data_dir: Path, environ: Mapping[st
         asked[f"{PREFIX}LOCKSTEP"] = ",".join(name.removeprefix(STRATEGY_PREFIX) for name in strategies)
     if options.seed is not None:
         asked[f"{venue}SEED"] = str(options.seed)
-    return asked | {name: value for name, value in defaults.items() if not environ.get(name)}
+    return {name: value for name, value in defaults.items() if not environ.get(name)} | asked
 
 
 def _own_port(name: str, environ: Mapping[str, str]) -> int:
