@@ -40,6 +40,7 @@ def main() -> None:
         *_company_rows(),
         *_kernel_rows(),
         *_itch_rows(),
+        *_frame_rows(),
         *_stream_rows(),
         *_page_rows(),
     ]
@@ -188,11 +189,35 @@ def _itch_rows() -> Iterator[tuple[str, str, str]]:
     figures = _load("native/benches/bench_itch.py").run(day)
     bare = f"{figures['of_bare_c']:.2f} of the speed of a bare C decode ({figures['bare_c_ns']:.1f} ns)"
     yield "ITCH 5.0 bytes to market records", f"{figures['records_ns']:.1f} ns a message", bare
-    peer = f"PyPI itchfeed's parse: {figures['itchfeed_ns']:,.0f} ns" if "itchfeed_ns" in figures else ""
-    yield "ITCH 5.0 bytes to records and L3 books", f"{figures['books_ns']:.1f} ns a message", peer
+    peers = {"itchcpp_books_ns": "PyPI itchcpp's BookManager", "itchfeed_ns": "PyPI itchfeed's parse alone"}
+    against = "; ".join(
+        f"{figures[name] / figures['books_ns']:,.1f}x as fast as {who} ({figures[name]:,.0f} ns)"
+        for name, who in peers.items()
+        if name in figures
+    )
+    books = f"{figures['books_ns']:.1f} ns a message"
+    yield "ITCH 5.0 bytes to records and L3 books", books, against or "make peers installs what it is compared with"
     paced = figures["burst_paced"]
-    lost = f"{paced['dropped']:,} lost, {paced['wake_ups']:,} wake-ups, ring of 1 M"
-    yield "Ring, 5 million records into asyncio", f"{paced['records_per_s']:,.0f} records/s", lost
+    lost = f"{paced['dropped']:,} lost, {paced['wake_ups']:,} wake-ups, ring of 1 M; loop lag p99"
+    rate = f"{paced['records_per_s']:,.0f} records/s"
+    yield "Ring, 5 million records into asyncio", rate, f"{lost} {paced['lag_p99_ms']:.1f} ms"
+
+
+def _frame_rows() -> Iterator[tuple[str, str, str]]:
+    print("frames and messages ...", flush=True)
+    depth = _load("native/benches/bench_depth.py").run()
+    bare = f"{depth['of_bare']:.2f} of a hand-written C parser ({depth['bare_us']:.2f} us)"
+    typed = f"{depth['times_faster_than_msgspec']:.1f}x msgspec's typed decode alone"
+    yield "Binance depth frame, 20 levels a side, to records", f"{depth['native_us']:.2f} us", f"{bare}; {typed}"
+    fix = _load("native/benches/bench_fix.py").run()
+    for what, name in (("ExecutionReport", ""), ("market data of 20 entries", "book_")):
+        ways = {"times_faster_than_its_parse": "parse", "times_faster_than_parse_with_groups": "parse with groups"}
+        against = "; ".join(
+            f"{fix[name + way]:.1f}x as fast as PyPI quickfix's {said}"
+            for way, said in ways.items()
+            if name + way in fix
+        )
+        yield f"FIX {what} to typed events", f"{fix[f'{name}native_us']:.2f} us", against
 
 
 def _stream_rows() -> Iterator[tuple[str, str, str]]:
