@@ -26,10 +26,15 @@ from tradewind_native.fix_events import FixEvent, FixEventKind, SendResult, Sess
 
 try:
     from tradewind_native.fix_quickfix import QuickFix
-except ImportError as error:
+except ModuleNotFoundError as error:
     raise ImportError(
         "FIX sessions need QuickFIX, which this build of tradewind-native does not have: install it (Debian: "
         "libquickfix-dev) and build tradewind-native again."
+    ) from error
+except ImportError as error:
+    raise ImportError(
+        f"FIX sessions were built with QuickFIX, whose library cannot be loaded here ({error}): install it (Debian: "
+        "libquickfix17)."
     ) from error
 
 if TYPE_CHECKING:

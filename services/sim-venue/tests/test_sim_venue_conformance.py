@@ -5,17 +5,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from conftest import KEY, SECRET, RunningVenue, start
 from tradewind.model.enums import OrderSide, OrderType, TimeInForce
-from tradewind.model.identifiers import ClientOrderId, InstrumentId
+from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId
 from tradewind.services.sim_venue.settings import Settings
 from tradewind.store.testing import missing
 from tradewind.venue.adapter import NewOrder
 from tradewind.venue.adapters import VenueSettings
 from tradewind.venue.conformance import EXECUTION_CHECKS, ExecutionCheck, ExecutionCounterpart, run_check
 from tradewind.venue.fix.connecting import ADAPTER as FIX
+from tradewind.venue.ouch.tokens import token_of
 
 
 class SimulatedVenue(ExecutionCounterpart):
@@ -67,11 +69,15 @@ class SimulatedVenue(ExecutionCounterpart):
     def refused(self, name: str) -> NewOrder:
         return self._new(name, 40_000_00, "900")
 
+    def name_at_venue(self, name: str) -> str:
+        """What the venue calls an order of ours."""
+        return name
+
     async def times_taken(self, name: str) -> int:
         assert self._running is not None
         asked = await self._running.signed("GET", "/api/v3/allOrders", symbol="BTCUSDT")
         assert asked.status == 200, asked.body
-        return sum(order["clientOrderId"] == name for order in asked.body)
+        return sum(order["clientOrderId"] == self.name_at_venue(name) for order in asked.body)
 
     def limit_rate(self) -> None:
         """The adapter counts to the limit itself, and stops before the venue does."""
@@ -150,12 +156,39 @@ class OlderFixAccount(FixAccount):
     version = "FIX.4.2"
 
 
-COUNTERPARTS: tuple[type[SimulatedVenue], ...] = (BinanceAccount, FixAccount, OlderFixAccount)
+class OuchAccount(FixAccount):
+    """One session for orders and reports, on a port of its own, as with FIX."""
+
+    adapter = "ouch"
+    secrets = (SECRET, SECRET[:10])
+    exempt = {  # noqa: RUF012 - never changed
+        "a_rate_limit_is_told_with_a_time": "OUCH has no word for a rate limit; a letter of the venue says no",
+    }
+
+    def more_settings(self) -> dict[str, Any]:
+        return {"ouch_port": self._fix_port}
+
+    def settings(self, *, wrong_key: bool = False) -> VenueSettings:
+        given = super().settings(wrong_key=wrong_key)
+        own = {
+            "address": f"127.0.0.1:{self.order_link.port}",
+            "market_address": "127.0.0.1:1",
+            "user": "DEMO",
+            "password": given.api_secret[:10],
+            "folder": str(self._folder / "client"),
+        }
+        return msgspec.structs.replace(given, own=own)
+
+    def name_at_venue(self, name: str) -> str:
+        return token_of(AccountId("SIM-main"), ClientOrderId(name))
+
+
+COUNTERPARTS: tuple[type[SimulatedVenue], ...] = (BinanceAccount, FixAccount, OlderFixAccount, OuchAccount)
 
 
 @pytest.mark.parametrize("account", COUNTERPARTS, ids=lambda account: account.__name__)
 @pytest.mark.parametrize("check", EXECUTION_CHECKS, ids=lambda check: check.__name__)
 async def test_execution_conforms(check: ExecutionCheck, account: type[SimulatedVenue], tmp_path: Path) -> None:
-    if issubclass(account, FixAccount) and (reason := FIX.missing()):
+    if account.adapter == "fix" and (reason := FIX.missing()):
         missing("quickfix", reason)
     await run_check(check, lambda: account(tmp_path))
