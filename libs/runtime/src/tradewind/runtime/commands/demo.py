@@ -42,7 +42,8 @@ def demo(
     kafka://127.0.0.1:9092. On a broker every demo gives its topics a prefix of its own. With --lockstep the orders and
     fills of a replay depend on nobody's speed: `outcome` in the report is then the same on every bus.
 
-    --venue chooses the way to the simulated venue: REST and streams as Binance has them, or FIX 4.4 for orders.
+    --venue chooses the way to the simulated venue: REST and streams as Binance has them, FIX 4.4 for orders, or (itch)
+    market data over ITCH 5.0 and orders over OUCH 4.2.
 
     \b
     Examples:
@@ -51,6 +52,7 @@ def demo(
       tradewind demo --replay btcusdt.gz --speed 10
       tradewind demo --replay btcusdt.gz --speed max --headless --report out.json
       tradewind demo --venue fix
+      tradewind demo --venue itch
       tradewind demo --processes
       tradewind demo --processes --bus amqp://127.0.0.1:5672 --replay btcusdt.gz --speed max --lockstep
     """

@@ -112,6 +112,13 @@ def _market_data(settings: VenueSettings) -> "OuchVenueMarketData":
     )
 
 
+def _order_hosts(own: Mapping[str, str]) -> tuple[str, ...]:
+    try:
+        return (_address(own, "address")[0],)
+    except ValueError:
+        return ()
+
+
 ADAPTER = VenueAdapter(
     name="ouch",
     about="Orders over OUCH 4.2, market data over ITCH 5.0, all else as with Binance; the simulated venue speaks all",
@@ -119,4 +126,5 @@ ADAPTER = VenueAdapter(
     execution=_execution,
     missing=ITCH.missing,
     limits=RateLimits,
+    order_hosts=_order_hosts,
 )
