@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -16,6 +15,8 @@ from urllib.request import urlopen
 import psutil  # type: ignore[import-untyped]
 import pytest
 from replay_kit import COMMAND, environment, free_port, needs_capture, recorded_lines, replay, write_capture
+
+from tradewind.runtime.service_registry import services_to_run
 
 pytestmark = [needs_capture, pytest.mark.timeout(600)]
 BROKERS = ("kafka_url", "rabbitmq_url")
@@ -191,7 +192,7 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_is_exact(
     with running(tmp_path, capture, kafka_url, "--speed", "2") as demo:
         until(lambda: demo.frames() > 1_000)
         services = [one for one in demo.children() if "run" in one.cmdline()]
-        assert len(services) == len(entry_points(group="tradewind.services")) - 1  # the venue is in the supervisor
+        assert len(services) == len(services_to_run()) - 1  # the venue is in the supervisor
         os.kill(demo.process.pid, signal.SIGKILL)
         until(lambda: not [one for one in services if one.is_running() and one.status() != psutil.STATUS_ZOMBIE])
     report = replay(tmp_path, capture, "--processes", "--bus", kafka_url)
