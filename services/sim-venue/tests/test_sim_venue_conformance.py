@@ -79,8 +79,14 @@ class SimulatedVenue(ExecutionCounterpart):
         assert asked.status == 200, asked.body
         return sum(order["clientOrderId"] == self.name_at_venue(name) for order in asked.body)
 
-    def limit_rate(self) -> None:
-        """The adapter counts to the limit itself, and stops before the venue does."""
+    async def limit_rate(self) -> None:
+        """Somebody else of this account uses up the limit, which the adapter does not know."""
+        assert self._running is not None
+        for number in range(100):
+            answer = await self._running.order(price="40000", quantity="0.001", newClientOrderId=f"else-{number}")
+            if answer.status == 429:
+                return
+        raise AssertionError(answer.body)
 
 
 class BinanceAccount(SimulatedVenue):

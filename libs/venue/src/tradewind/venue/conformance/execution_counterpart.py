@@ -58,7 +58,7 @@ class ExecutionCounterpart(abc.ABC):
         """How many orders of this name the venue itself has taken since it began: the truth about duplicates."""
 
     @abc.abstractmethod
-    def limit_rate(self) -> None:
+    async def limit_rate(self) -> None:
         """From now on the venue refuses new orders by its rate limit."""
 
     def make_client(self, *, wrong_key: bool = False) -> ExecutionClient:
