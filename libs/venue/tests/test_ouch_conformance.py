@@ -1,7 +1,8 @@
 """Market data of the OUCH adapter against the conformance kit: ITCH with the instruments of a REST interface."""
 
-import sys
+import importlib.util
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,9 +11,20 @@ from aiohttp import web
 from tradewind.venue.adapters import VenueSettings
 from tradewind.venue.conformance import MARKET_DATA_CHECKS, MarketDataCheck, run_check
 
-sys.path.insert(0, str(Path(__file__).parent))
-from test_itch_conformance import PASSWORD, ItchVenue
 
+def _itch() -> Any:
+    """The module of the ITCH venue, which lies beside this one and is no package."""
+    spec = importlib.util.spec_from_file_location(
+        "itch_conformance", Path(__file__).with_name("test_itch_conformance.py")
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+ITCH = _itch()
 EXCHANGE_INFO = {
     "symbols": [
         {
@@ -30,7 +42,7 @@ EXCHANGE_INFO = {
 }
 
 
-class OuchVenue(ItchVenue):
+class OuchVenue(ITCH.ItchVenue):  # type: ignore[misc]
     """The ITCH venue, and the one question that is asked over REST."""
 
     adapter = "ouch"
@@ -51,7 +63,7 @@ class OuchVenue(ItchVenue):
 
     def settings(self, symbols: str | None = None, stale_after_s: float = 15.0) -> VenueSettings:
         given = super().settings(symbols, stale_after_s)
-        own = {"market_address": given.own["address"], "user": "me", "password": PASSWORD}
+        own = {"market_address": given.own["address"], "user": "me", "password": ITCH.PASSWORD}
         return msgspec.structs.replace(given, rest_url=f"http://127.0.0.1:{self._rest_port}", own=own)
 
     async def _info(self, _request: web.Request) -> web.Response:

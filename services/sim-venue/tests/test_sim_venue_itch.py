@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from soup_client import SoupTestClient, free_port
 
-from conftest import RunningVenue, StartVenue
 from tradewind.runtime.logging import get_logger
 from tradewind.runtime.refusals import PortTaken
 from tradewind.services.sim_venue.flow import FlowGenerator
@@ -134,7 +133,7 @@ class _Handler:
         self.states.append(state)
 
 
-async def test_the_adapter_has_the_venues_book_over_cut_connections(start_venue: StartVenue) -> None:
+async def test_the_adapter_has_the_venues_book_over_cut_connections(start_venue: Any) -> None:
     port = free_port()
     running = await start_venue(itch_port=port, events_per_s=2_000.0)
     venue = running.venue
@@ -262,7 +261,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_the_others_go_on(
     await slow.close()
 
 
-async def test_a_taken_port_and_a_replay_are_refused_in_words(start_venue: StartVenue, quiet: RunningVenue) -> None:
+async def test_a_taken_port_and_a_replay_are_refused_in_words(start_venue: Any, quiet: Any) -> None:
     with pytest.raises(ValueError, match="itch_port needs mode flow"):
         Settings(mode="replay", capture="x.gz", itch_port=1)  # type: ignore[arg-type]
     with pytest.raises(BaseExceptionGroup) as caught:

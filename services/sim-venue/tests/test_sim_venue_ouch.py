@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from soup_client import SoupTestClient, free_port
 
-from conftest import RunningVenue, StartVenue
 from tradewind.venue.itch import soupbintcp as soup
 from tradewind.venue.ouch.messages import (
     MARKET_PRICE,
@@ -28,19 +27,19 @@ def order(token: str, **given: Any) -> EnterOrder:
 
 
 @pytest.fixture
-async def venue(start_venue: StartVenue) -> RunningVenue:
+async def venue(start_venue: Any) -> Any:
     running = await start_venue(ouch_port=free_port(), events_per_s=0.001)
     assert running.venue.ouch is not None
     await running.venue.ouch.server.listening.wait()
     return running
 
 
-def port_of(running: RunningVenue) -> int:
+def port_of(running: Any) -> int:
     assert running.venue.ouch is not None
     return running.venue.ouch.server.port
 
 
-async def test_an_order_rests_and_is_canceled_on_the_one_exchange(venue: RunningVenue) -> None:
+async def test_an_order_rests_and_is_canceled_on_the_one_exchange(venue: Any) -> None:
     client = await SoupTestClient.log_in(port_of(venue))
     assert (client.session, client.sequence) == ("OUCH", 1)
     client.send(order("one"))
@@ -59,7 +58,7 @@ async def test_an_order_rests_and_is_canceled_on_the_one_exchange(venue: Running
     await client.close()
 
 
-async def test_a_cancel_over_rest_is_told_over_ouch(venue: RunningVenue) -> None:
+async def test_a_cancel_over_rest_is_told_over_ouch(venue: Any) -> None:
     client = await SoupTestClient.log_in(port_of(venue))
     client.send(order("one"))
     accepted = await client.told()
@@ -69,7 +68,7 @@ async def test_a_cancel_over_rest_is_told_over_ouch(venue: RunningVenue) -> None
     await client.close()
 
 
-async def test_executions_add_up_and_move_the_same_money(venue: RunningVenue) -> None:
+async def test_executions_add_up_and_move_the_same_money(venue: Any) -> None:
     client = await SoupTestClient.log_in(port_of(venue))
     client.send(order("take", price=MARKET_PRICE, shares=5_000))
     told = [await client.told()]
@@ -98,9 +97,7 @@ async def test_executions_add_up_and_move_the_same_money(venue: RunningVenue) ->
         ({"shares": 999_999, "price": 599_000_000, "side": "B"}, None),
     ],
 )
-async def test_what_the_venue_does_not_take_is_rejected(
-    venue: RunningVenue, given: dict[str, Any], reason: str | None
-) -> None:
+async def test_what_the_venue_does_not_take_is_rejected(venue: Any, given: dict[str, Any], reason: str | None) -> None:
     client = await SoupTestClient.log_in(port_of(venue))
     client.send(order("one", **given))
     told = await client.told()
@@ -109,7 +106,7 @@ async def test_what_the_venue_does_not_take_is_rejected(
     await client.close()
 
 
-async def test_immediate_and_all_or_nothing(venue: RunningVenue) -> None:
+async def test_immediate_and_all_or_nothing(venue: Any) -> None:
     client = await SoupTestClient.log_in(port_of(venue))
     client.send(order("ioc", time_in_force=0), order("fok", time_in_force=0, minimum_quantity=1_000))
     told = [await client.told() for _ in range(4)]
@@ -118,7 +115,7 @@ async def test_immediate_and_all_or_nothing(venue: RunningVenue) -> None:
     await client.close()
 
 
-async def test_a_token_counts_once_for_ever(venue: RunningVenue) -> None:
+async def test_a_token_counts_once_for_ever(venue: Any) -> None:
     client = await SoupTestClient.log_in(port_of(venue))
     client.send(order("one"), order("one"), order("bad", stock="AAPL"), order("bad"), order("two"))
     told = [await client.told() for _ in range(3)]
@@ -129,7 +126,7 @@ async def test_a_token_counts_once_for_ever(venue: RunningVenue) -> None:
     await client.close()
 
 
-async def test_the_session_can_be_had_again_after_a_restart(start_venue: StartVenue, tmp_path: Path) -> None:
+async def test_the_session_can_be_had_again_after_a_restart(start_venue: Any, tmp_path: Path) -> None:
     given: dict[str, Any] = {"ouch_port": free_port(), "events_per_s": 0.001, "data_dir": tmp_path / "data"}
     first = await start_venue(**given)
     assert first.venue.ouch is not None
@@ -155,7 +152,7 @@ async def test_the_session_can_be_had_again_after_a_restart(start_venue: StartVe
     await third.close()
 
 
-async def test_a_login_ends_the_client_before_it_and_all_that_it_sent_is_decided(venue: RunningVenue) -> None:
+async def test_a_login_ends_the_client_before_it_and_all_that_it_sent_is_decided(venue: Any) -> None:
     first = await SoupTestClient.log_in(port_of(venue))
     first.send(*(order(f"n{number}") for number in range(50)))
     await first.writer.drain()
@@ -174,7 +171,7 @@ async def test_a_login_ends_the_client_before_it_and_all_that_it_sent_is_decided
     [b"", b"?", b"O", b"X" + b" " * 18, b"O" + b"\xff" * 48, b"U" * 1_024],
     ids=["empty", "unknown", "short", "no token", "no text", "long"],
 )
-async def test_garbage_after_the_login_ends_the_client_alone(venue: RunningVenue, garbage: bytes) -> None:
+async def test_garbage_after_the_login_ends_the_client_alone(venue: Any, garbage: bytes) -> None:
     client = await SoupTestClient.log_in(port_of(venue))
     client.send(order("one"))
     assert isinstance(await client.told(), Accepted)

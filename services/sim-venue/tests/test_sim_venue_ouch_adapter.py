@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from soup_client import PASSWORD, free_port
 
-from conftest import RunningVenue, StartVenue
 from tradewind.model.enums import LiquiditySide, OrderSide, OrderType, TimeInForce
 from tradewind.model.identifiers import ClientOrderId, InstrumentId
 from tradewind.model.order_status import OrderStatus
@@ -65,7 +64,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def trading(venue: RunningVenue, folder: Path) -> AsyncIterator[Trader]:
+async def trading(venue: Any, folder: Path) -> AsyncIterator[Trader]:
     assert venue.venue.ouch is not None
     await venue.venue.ouch.server.listening.wait()
     settings = VenueSettings(
@@ -90,12 +89,12 @@ async def trading(venue: RunningVenue, folder: Path) -> AsyncIterator[Trader]:
 
 
 @pytest.fixture
-async def venue(start_venue: StartVenue) -> RunningVenue:
+async def venue(start_venue: Any) -> Any:
     return await start_venue(ouch_port=free_port(), events_per_s=0.001)
 
 
 @pytest.fixture
-async def trader(venue: RunningVenue, tmp_path: Path) -> AsyncIterator[Trader]:
+async def trader(venue: Any, tmp_path: Path) -> AsyncIterator[Trader]:
     async with trading(venue, tmp_path / "ouch") as made:
         yield made
 
@@ -154,7 +153,7 @@ async def test_an_immediate_order_that_finds_nothing_expires(trader: Trader) -> 
         assert (report.status, report.time_in_force, report.filled_size) == (OrderStatus.EXPIRED, force, 0)
 
 
-async def test_killed_in_mid_stream_every_order_is_known(venue: RunningVenue, trader: Trader) -> None:
+async def test_killed_in_mid_stream_every_order_is_known(venue: Any, trader: Trader) -> None:
     """Connections die between orders and answers; in the end each order is either at the venue or is not."""
     assert venue.venue.ouch is not None
     sent, refused, unknown = [], [], []
@@ -191,7 +190,7 @@ async def test_killed_in_mid_stream_every_order_is_known(venue: RunningVenue, tr
     assert isinstance(trader.events[-1], StreamResumed | OrderStatusReport)
 
 
-async def test_an_answer_that_was_lost_comes_with_the_next_login(venue: RunningVenue, trader: Trader) -> None:
+async def test_an_answer_that_was_lost_comes_with_the_next_login(venue: Any, trader: Trader) -> None:
     assert venue.venue.ouch is not None
     trader.client.answer_timeout_s = 20.0
     sending = asyncio.ensure_future(trader.send("lost-1-1"))
@@ -202,7 +201,7 @@ async def test_an_answer_that_was_lost_comes_with_the_next_login(venue: RunningV
     assert len(venue.venue.exchange.open_orders) == 1
 
 
-async def test_a_new_process_knows_the_orders_of_the_one_before(venue: RunningVenue, tmp_path: Path) -> None:
+async def test_a_new_process_knows_the_orders_of_the_one_before(venue: Any, tmp_path: Path) -> None:
     async with trading(venue, tmp_path / "one") as first:
         await first.send("known-1-1")
         await first.send("takes-1-2", order_type=OrderType.MARKET, price=None)
@@ -218,7 +217,7 @@ async def test_a_new_process_knows_the_orders_of_the_one_before(venue: RunningVe
         assert (await third.status("known-1-1")).status is OrderStatus.ACCEPTED
 
 
-async def test_a_venue_that_is_gone_is_no_answer(venue: RunningVenue, trader: Trader) -> None:
+async def test_a_venue_that_is_gone_is_no_answer(venue: Any, trader: Trader) -> None:
     await trader.send("rests-1-1")
     await venue.stop()
     await until(lambda: not trader.client.link.live)
@@ -231,7 +230,17 @@ async def test_a_venue_that_is_gone_is_no_answer(venue: RunningVenue, trader: Tr
             await trader.status(name)
 
 
-async def test_a_half_open_connection_is_left(venue: RunningVenue, trader: Trader) -> None:
+async def test_questions_at_once_share_a_login_and_do_not_interrupt_the_stream(venue: Any, trader: Trader) -> None:
+    before = list(trader.events)
+    asked = [asyncio.ensure_future(trader.status(f"never-1-{number}")) for number in range(20)]
+    assert all(isinstance(each, OrderNotFound) for each in await asyncio.gather(*asked, return_exceptions=True))
+    assert trader.client.link._renewals <= 2
+    await trader.send("after-1-1")
+    await until(lambda: len(trader.events) > len(before))
+    assert [type(event) for event in trader.events[len(before) :]] == [OrderStatusReport]
+
+
+async def test_a_half_open_connection_is_left(venue: Any, trader: Trader) -> None:
     """The venue takes nothing up and says nothing, and the connection stands."""
     assert venue.venue.ouch is not None
     server = venue.venue.ouch.server
@@ -246,7 +255,7 @@ async def test_a_half_open_connection_is_left(venue: RunningVenue, trader: Trade
     assert (await trader.status("dark-1-1")).status is OrderStatus.ACCEPTED
 
 
-async def test_a_write_that_may_not_be_is_not_made(venue: RunningVenue, trader: Trader) -> None:
+async def test_a_write_that_may_not_be_is_not_made(venue: Any, trader: Trader) -> None:
     class Forbidden(Exception):
         pass
 

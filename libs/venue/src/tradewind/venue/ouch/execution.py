@@ -140,16 +140,17 @@ class OuchExecutionClient:
             OrderNotFound: rejected; or a login made after this call, with the whole replay, did not show it.
         """
         self._queries.instrument(instrument_id)
-        if not self.link.live:
+        order = self._known(client_order_id, venue_order_id)
+        if not self.link.live and not self.link.connecting:
             raise VenueUnavailable("the OUCH session is not logged in; ask again later")
-        if (order := self._known(client_order_id, venue_order_id)) is not None:
+        if order is not None and self.link.live:
             return self._status(order)
-        if venue_order_id is not None:
+        if venue_order_id is not None and order is None:
             return self._named(await self._queries.order_status(instrument_id, client_order_id, venue_order_id))
         token = self.names.token(client_order_id)
         if token not in self.link.record.rejected:
             await self.link.renew()
-        if (order := self.link.record.orders.get(token)) is not None:
+        if (order := self._known(client_order_id, venue_order_id)) is not None:
             return self._status(order)
         reason = self.link.record.rejected.get(token)
         why = f"rejected, OUCH reason {reason}" if reason else f"not in session {self.link.record.session!r}"

@@ -81,6 +81,7 @@ class OuchLink:
         self._woken = asyncio.Event()
         self._backoff = Backoff(FIRST_RECONNECT_S, LONGEST_RECONNECT_S)
         self._was_up = False
+        self._renewals = 0
         self._closed = False
 
     @property
@@ -88,11 +89,16 @@ class OuchLink:
         """Logged in, and all that was said before is in the record."""
         return self._wire is not None and self._wire.caught_up.done() and not self._wire.is_over
 
+    @property
+    def connecting(self) -> bool:
+        """A login or its replay is under way."""
+        return self._connecting.locked()
+
     async def open(self) -> None:
         """Log in and take the replay, unless that is done. Raises VenueUnavailable, VenueRejected."""
         async with self._connecting:
             if not self.live:
-                await self._connect()
+                await self._connect(tell=True)
 
     async def renew(self) -> None:
         """Log in anew: with the answer nothing that was sent before can still arrive, and all of it is in the record.
@@ -100,13 +106,19 @@ class OuchLink:
         Raises:
             VenueUnavailable, VenueRejected: this is not known.
         """
+        begun = self._renewals
         async with self._connecting:
+            if self._renewals > begun and self.live:
+                return  # somebody else's login, made after this question
+            self._renewals += 1
+            was_live = self.live
             if self._wire is not None:
                 self._wire.end(None)
             try:
-                await self._connect()
+                await self._connect(tell=not was_live)
             except VenueError as error:
-                self._lost(str(error))
+                if was_live:
+                    self._lost(str(error))
                 raise
 
     async def close(self) -> None:
@@ -170,7 +182,8 @@ class OuchLink:
             _log.warning("OUCH: %s", error)
             await asyncio.sleep(self._backoff.next_s())
 
-    async def _connect(self) -> None:
+    async def _connect(self, *, tell: bool) -> None:
+        """``tell``: the private stream was down until now. One that goes on without a hole is not interrupted."""
         address, times = self.address, self.times
         where = f"{address.host}:{address.port}"
         wire = _Wire(self, times)
@@ -194,7 +207,8 @@ class OuchLink:
             wire.end(None)
             raise
         self._was_up = True
-        self._tell(Up())
+        if tell:
+            self._tell(Up())
 
     def _login(self) -> LoginRequest:
         record, address = self.record, self.address

@@ -60,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for protocol in ("fix", "itch", "ouch"):
             if not 0 <= getattr(self, f"{protocol}_port") <= 65_535:
                 raise ValueError(f"{protocol}_port must be from 0, which is no {protocol.upper()}, to 65535")
+        if len(self.soup_user) > 6 or len(self.soup_password) > 10:
+            raise ValueError("a login over SoupBinTCP has at most 6 characters of user and 10 of password")
         if self.itch_port and self.mode == "replay":
             raise ValueError("itch_port needs mode flow: a recorded book does not say which orders it is made of")
         for rate in (self.maker_fee_rate, self.taker_fee_rate):
