@@ -1,6 +1,7 @@
 """Orders over several adapters against the conformance kit: the simulated venue behind links that can be broken."""
 
 import socket
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from tradewind.model.enums import OrderSide, OrderType, TimeInForce
 from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId
 from tradewind.services.sim_venue.settings import Settings
 from tradewind.store.testing import missing
-from tradewind.venue.adapter import NewOrder
+from tradewind.venue.adapter import ExecutionClient, NewOrder, OutcomeUnknown, VenueUnavailable
 from tradewind.venue.adapters import VenueSettings
-from tradewind.venue.conformance import EXECUTION_CHECKS, ExecutionCheck, ExecutionCounterpart, run_check
+from tradewind.venue.conformance import EXECUTION_CHECKS, ExecutionCheck, ExecutionCounterpart, NotConforming, run_check
 from tradewind.venue.fix.connecting import ADAPTER as FIX
 from tradewind.venue.ouch.tokens import token_of
 
@@ -198,3 +199,80 @@ async def test_execution_conforms(check: ExecutionCheck, account: type[Simulated
     if account.adapter == "fix" and (reason := FIX.missing()):
         missing("quickfix", reason)
     await run_check(check, lambda: account(tmp_path))
+
+
+class Spoiled(BinanceAccount):
+    """Its clients break a promise."""
+
+    spoil: Callable[[Any], None]
+
+    def make_client(self, *, wrong_key: bool = False) -> ExecutionClient:
+        client = super().make_client(wrong_key=wrong_key)
+        type(self).spoil(client)
+        return client
+
+
+def calling_it_refused(client: Any) -> None:
+    """What is unknown is called a refusal, and someone above would send it again."""
+    prepare = client.prepare_order
+
+    def prepared(order: NewOrder) -> Any:
+        made = prepare(order)
+
+        class Wrong:
+            async def send(self, on_first_byte: Callable[[], None]) -> Any:
+                try:
+                    return await made.send(on_first_byte)
+                except OutcomeUnknown as error:
+                    raise VenueUnavailable("try again") from error
+
+        return Wrong()
+
+    client.prepare_order = prepared
+
+
+def sending_first(client: Any) -> None:
+    """The commit is asked for after the write."""
+    prepare = client.prepare_order
+
+    def prepared(order: NewOrder) -> Any:
+        made = prepare(order)
+
+        class Wrong:
+            async def send(self, on_first_byte: Callable[[], None]) -> Any:
+                reports = await made.send(lambda: None)
+                on_first_byte()
+                return reports
+
+        return Wrong()
+
+    client.prepare_order = prepared
+
+
+def answering_nothing(client: Any) -> None:
+    """A question that failed has an empty answer."""
+
+    async def none() -> tuple[()]:
+        return ()
+
+    client.open_orders = none
+
+
+CHECKS = {check.__name__: check for check in EXECUTION_CHECKS}
+
+
+@pytest.mark.parametrize(
+    ("check", "spoil", "complaint"),
+    [
+        ("an_answer_that_is_lost_is_an_unknown_outcome", calling_it_refused, "must raise OutcomeUnknown"),
+        ("a_write_that_is_forbidden_sends_nothing", sending_first, "rests"),
+        ("a_question_to_a_venue_that_is_away_is_unavailable", answering_nothing, "must raise VenueUnavailable"),
+        ("an_order_that_rests_is_acknowledged", answering_nothing, "open_orders has it"),
+    ],
+)
+async def test_a_client_that_breaks_a_promise_is_found(
+    check: str, spoil: Callable[[Any], None], complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Spoiled, "spoil", staticmethod(spoil), raising=False)
+    with pytest.raises(NotConforming, match=complaint):
+        await run_check(CHECKS[check], lambda: Spoiled(tmp_path))

@@ -267,6 +267,8 @@ async def an_answer_that_is_lost_is_an_unknown_outcome(venue: ExecutionCounterpa
             await sending
         except OutcomeUnknown as error:
             require_one_sentence(error)
+        except VenueError as error:
+            raise NotConforming(f"an order whose answer is lost must raise OutcomeUnknown, not {error!r}") from error
         else:
             raise NotConforming("an order whose answer is lost must raise OutcomeUnknown")
         venue.order_link.holds_answers = False
