@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from tradewind.model.identifiers import Venue
-from tradewind.runtime.captures.itch_records import ITCH_VENUE, ItchRecords, MoldSessions, midnight_before
+from tradewind.runtime.captures.itch_records import ITCH_VENUE, ItchRecords, MoldSessions
 from tradewind.runtime.captures.items import CaptureBroken, CaptureCounts, CaptureItem, CaptureRefused
 from tradewind.runtime.captures.mold_packets import MoldMessage, parse_packet
 

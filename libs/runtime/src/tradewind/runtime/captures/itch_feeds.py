@@ -8,20 +8,23 @@ after the last message.
 import asyncio
 import dataclasses
 import socket
-import struct
 import time
 from typing import Any, Final
 
 from tradewind.runtime.captures.json_feeds import CONNECT_TIMEOUT_S, FeedNotes, Sink
 from tradewind.venue.backoff import Backoff
+from tradewind.venue.itch.soupbintcp import (
+    CLIENT_HEARTBEAT,
+    DEAD_AFTER_S,
+    HEARTBEAT_INTERVAL_S,
+    LOGOUT_REQUEST,
+    LoginRequest,
+    login_request,
+)
 
-HEARTBEAT_S: Final = 1.0
-SILENT_S: Final = 15.0
 _FIRST_RECONNECT_S: Final = 0.25
 _LONGEST_RECONNECT_S: Final = 30.0
 _RECEIVE_BUFFER_BYTES: Final = 8 * 1024 * 1024
-_CLIENT_HEARTBEAT: Final = b"\x00\x01R"
-_LOGOUT: Final = b"\x00\x01O"
 _REASONS: Final = {b"A": "not authorized: check the user and the password", b"S": "no such session"}
 _ACCEPTED_BYTES: Final = 31
 
@@ -44,14 +47,9 @@ class SoupLogin:
         """The login request.
 
         Raises:
-            ValueError: a user of more than 6, a password or session of more than 10 characters, or one not in ASCII.
+            SoupError: a user of more than 6, a password or session of more than 10 characters, or one not in ASCII.
         """
-        fields = ((self.user, 6, "user"), (self.password, 10, "password"), (session, 10, "session"))
-        for text, size, name in fields:
-            if len(text) > size or not text.isascii():
-                raise ValueError(f"the {name} of a SoupBinTCP login has at most {size} ASCII characters")
-        body = f"L{self.user:<6}{self.password:<10}{session:>10}{sequence:>20}".encode("ascii")
-        return struct.pack(">H", len(body)) + body
+        return login_request(LoginRequest(user=self.user, password=self.password, session=session, sequence=sequence))
 
 
 class SoupSource:
@@ -108,12 +106,12 @@ class SoupSource:
             raise several.exceptions[0] from None
         finally:
             if not writer.is_closing():
-                writer.write(_LOGOUT)
+                writer.write(LOGOUT_REQUEST)
             writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         while not self._ended:
-            async with asyncio.timeout(SILENT_S):
+            async with asyncio.timeout(DEAD_AFTER_S):
                 size = int.from_bytes(await reader.readexactly(2), "big")
                 now_ns = time.time_ns()
                 packet = await reader.readexactly(size)
@@ -144,8 +142,8 @@ class SoupSource:
 
 async def _beat(writer: asyncio.StreamWriter) -> None:
     while True:
-        await asyncio.sleep(HEARTBEAT_S)
-        writer.write(_CLIENT_HEARTBEAT)
+        await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+        writer.write(CLIENT_HEARTBEAT)
 
 
 class MoldSource:

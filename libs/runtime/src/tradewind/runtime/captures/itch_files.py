@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from tradewind.model.identifiers import Venue
-from tradewind.runtime.captures.itch_records import ITCH_VENUE, midnight_before, numbers_of
+from tradewind.runtime.captures.itch_records import ITCH_VENUE, numbers_of
 from tradewind.runtime.captures.items import CaptureBroken, CaptureCounts, CaptureItem
+from tradewind.venue.itch.days import midnight_of
 from tradewind.venue.itch.decoding import LENGTHS
 from tradewind.venue.itch.files import read_records
 from tradewind.wire.market_batches import MarketBatch
@@ -17,8 +18,6 @@ from tradewind_native.itch_error import ItchError
 
 _DAY_IN_NAME: Final = re.compile(r"(?<![0-9])(?:(?P<y>(?:19|20)[0-9]{2})(?P<m>[0-9]{2})(?P<d>[0-9]{2})"
                                  r"|(?P<m2>[0-9]{2})(?P<d2>[0-9]{2})(?P<y2>20[0-9]{2}))(?![0-9])")  # fmt: skip
-_NS_PER_S: Final = 1_000_000_000
-_NOON_S: Final = 17 * 3600
 
 
 def is_itch_file(content: bytes) -> bool:
@@ -63,7 +62,6 @@ def _midnight(name: str) -> int:
         return 0
     year, month, day = (int(found[part] or found[f"{part}2"]) for part in "ymd")
     try:
-        noon = datetime.datetime(year, month, day, tzinfo=datetime.UTC)
+        return midnight_of(datetime.date(year, month, day))
     except ValueError:
         return 0
-    return midnight_before((int(noon.timestamp()) + _NOON_S) * _NS_PER_S)

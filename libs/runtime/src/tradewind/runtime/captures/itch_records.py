@@ -1,13 +1,13 @@
 """ITCH 5.0 messages of a capture to market records, whatever carried them."""
 
-import datetime
 from collections.abc import Callable, Iterator
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from tradewind.model.identifiers import Venue, instrument_id
 from tradewind.runtime.captures.items import CaptureCounts, CaptureItem
-from tradewind.runtime.captures.mold_packets import MoldMessage, MoldPacket, SessionOrder
+from tradewind.runtime.captures.mold_packets import MoldMessage, SessionOrder
+from tradewind.venue.itch.days import midnight_before
+from tradewind.venue.itch.moldudp64 import MoldPacket
 from tradewind.wire.market_batches import MarketBatch
 from tradewind.wire.market_records import RecordArray, RecordFlag, instrument_number, read_only
 from tradewind_native.itch import ItchDecoder
@@ -17,15 +17,6 @@ ITCH_VENUE: Final = Venue("NASDAQ")
 BATCH_MESSAGES: Final = 1_024
 MOST_SESSIONS: Final = 64
 """More sessions in one capture are counted and passed over: they are noise, or somebody's attempt at our memory."""
-_NEW_YORK: Final = "America/New_York"
-_NS_PER_S: Final = 1_000_000_000
-
-
-def midnight_before(ts_ns: int) -> int:
-    """UTC nanoseconds of the midnight in New York that ITCH times of that day count from."""
-    day = datetime.datetime.fromtimestamp(ts_ns // _NS_PER_S, ZoneInfo(_NEW_YORK))
-    midnight = day.replace(hour=0, minute=0, second=0, microsecond=0)
-    return int(midnight.timestamp()) * _NS_PER_S
 
 
 def numbers_of(venue: Venue) -> Callable[[str], int | None]:
