@@ -17,6 +17,7 @@ from tradewind.model.identifiers import Venue
 from tradewind.runtime.captures.itch_records import ITCH_VENUE, ItchRecords, MoldSessions
 from tradewind.runtime.captures.items import CaptureBroken, CaptureCounts, CaptureItem, CaptureRefused
 from tradewind.runtime.captures.mold_packets import MoldMessage, parse_packet
+from tradewind.venue.itch.days import midnight_before
 
 MAGIC: Final = b"TWCAP1\r\n"
 MAX_FRAME_BYTES: Final = 1_048_576
