@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from running_venue import KEY, SECRET, RunningVenue, start
 
-from conftest import KEY, SECRET, RunningVenue, start
 from tradewind.model.enums import OrderSide, OrderType, TimeInForce
 from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId
 from tradewind.services.sim_venue.settings import Settings

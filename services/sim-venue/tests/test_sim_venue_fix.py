@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from running_venue import KEY, SECRET, RunningVenue, StartVenue
 
-from conftest import KEY, SECRET, RunningVenue, StartVenue
 from tradewind.model.enums import LiquiditySide, OrderSide, OrderType, TimeInForce
 from tradewind.model.identifiers import ClientOrderId, InstrumentId
 from tradewind.model.order_status import OrderStatus

@@ -87,7 +87,7 @@ async def test_restored_orders_queue_at_the_back_and_fill(start_venue: Any) -> N
 _ENDLESS = """
 import asyncio, sys
 sys.path.insert(0, {tests!r})
-from conftest import start
+from running_venue import start
 from tradewind.services.sim_venue.settings import Settings
 from pathlib import Path
 
