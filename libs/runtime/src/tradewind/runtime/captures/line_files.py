@@ -68,10 +68,14 @@ def _time(text: bytes) -> int | None:
     return None
 
 
-def _opened(path: Path) -> BinaryIO:
+def is_packed(path: Path) -> bool:
+    """Whether a file is gzip. Raises OSError."""
     with path.open("rb") as file:
-        packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    return cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb")
+        return file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+
+
+def _opened(path: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(path, "rb")) if is_packed(path) else path.open("rb")
 
 
 def line_of(ts_recv: int, frame: bytes) -> bytes:
