@@ -50,6 +50,9 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     python /usr/local/lib/tradewind-build/packages.py platform-packages --from /lists/platform.txt
 
 FROM toolchain AS native
+# With what the FIX sessions are compiled against; the library itself is only in the images that speak FIX.
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    apt-get -q update && apt-get install -y -q --no-install-recommends libquickfix-dev
 COPY native native
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv --quiet --no-config build --wheel --no-build-isolation --offline --out-dir /wheels native
