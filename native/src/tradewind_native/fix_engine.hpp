@@ -233,6 +233,7 @@ public:
     void onCreate(const FIX::SessionID& id) override { queue_.put(CREATED, id.toString(), ""); }
     void onLogon(const FIX::SessionID& id) override {
         seen_.clear();
+        if (FIX::Session* session = FIX::Session::lookupSession(id)) first_[id.toString()] = session->getExpectedSenderNum();
         queue_.put(LOGON, id.toString(), "");
     }
     void onLogout(const FIX::SessionID& id) override { queue_.put(LOGOUT, id.toString(), ""); }
@@ -255,11 +256,13 @@ public:
     void toApp(FIX::Message& message, const FIX::SessionID& id) throw(FIX::DoNotSend) override {
         const std::string& type = message.getHeader().getField(FIX::FIELD::MsgType);
         const bool again = is_set(message, FIX::FIELD::PossDupFlag);
-        if (again && gap_filled.count(type)) throw FIX::DoNotSend();
+        // What went out over this connection the peer has or has not, and its number tells: sent again it counts once.
+        // What went out before, nobody knows any more what the peer made of.
+        if (again && gap_filled.count(type) && number_of(message) < first_[id.toString()]) throw FIX::DoNotSend();
         FIX::Session* session = FIX::Session::lookupSession(id);
         // Not stored either: a later resend request must not send what the caller was told is not sent.
         if (!again && !store_offline && (session == nullptr || !session->isLoggedOn())) throw FIX::DoNotSend();
-        if (!again) last_sent() = std::stoi(message.getHeader().getField(FIX::FIELD::MsgSeqNum));
+        if (!again) last_sent() = number_of(message);
         queue_.put(SENT, id.toString(), message.toString());
     }
     void fromApp(const FIX::Message& message, const FIX::SessionID& id) throw(
@@ -276,6 +279,9 @@ public:
     }
 
 private:
+    static int number_of(const FIX::Message& message) {
+        return std::stoi(message.getHeader().getField(FIX::FIELD::MsgSeqNum));
+    }
     static bool is_set(const FIX::Message& message, int flag) {
         return message.getHeader().isSetField(flag) && message.getHeader().getField(flag) == "Y";
     }
@@ -314,6 +320,7 @@ private:
     FixQueue& queue_;
     FixTaps& taps_;
     std::set<std::pair<std::string, std::string>> seen_;
+    std::map<std::string, int> first_;  // by session: the number of the first message after its logon; QuickFIX's thread
 };
 
 struct FixState {

@@ -28,7 +28,8 @@ _log: Final = logging.getLogger(__name__)
 MOST_WAITING: Final = 65_536
 LOGON_TIMEOUT_S: Final = 10.0
 ORDER_TYPES: Final = frozenset({"D", "F", "H"})
-"""What a resend request of the venue never brings again: a gap fill stands for it, and the venue is asked instead."""
+"""What a resend request of the venue never brings again once the connection is gone that it went out on: a gap fill
+stands for it, and the venue is asked instead."""
 _REJECTS: Final = ("3", "j")
 
 
