@@ -23,7 +23,9 @@ TARGETS: Final = tuple(sorted(path.stem.removeprefix("fuzz_") for path in HERE.g
 SANITIZE: Final = ("-g", "-O1", "-std=c++17", "-fno-omit-frame-pointer", "-fsanitize=address,undefined",
                    "-fno-sanitize-recover=undefined")  # fmt: skip
 MOST_MEMORY_MB: Final = 2_048
-"""Of a whole target, sanitizer and corpus included; a decoder that believes a claim of 1 GB goes beyond it."""
+"""Of a whole target, sanitizer and corpus included."""
+MOST_AT_ONCE_MB: Final = 64
+"""Of one allocation: inputs have at most 64 KiB, so whoever asks for more has believed a length."""
 LONGEST_INPUT_S: Final = 5
 MISSING: Final = (
     "the fuzzers need clang with its libFuzzer and AddressSanitizer (Debian: clang and libclang-rt-14-dev) and the "
@@ -98,13 +100,14 @@ def run(fuzzer: Path, seconds: int, findings: Path, corpus: Path | None, seed: i
     """Run one fuzzer; its exit code and what it said last. ``seed`` 0: another one each time."""
     target = fuzzer.name.removeprefix("fuzz_")
     findings.mkdir(parents=True, exist_ok=True)
-    folders = [str(seeds)] if (seeds := HERE / "seeds" / target).is_dir() else []
-    if corpus is not None:
-        (corpus / target).mkdir(parents=True, exist_ok=True)
-        folders.insert(0, str(corpus / target))
+    # The first folder is where libFuzzer puts what reaches new code; the seeds are only read.
+    kept = (corpus or findings / "corpus") / target
+    kept.mkdir(parents=True, exist_ok=True)
+    seeds = HERE / "seeds" / target
+    folders = [str(kept), *([str(seeds)] if seeds.is_dir() else [])]
     command = [
         str(fuzzer), f"-max_total_time={seconds}", f"-timeout={LONGEST_INPUT_S}", f"-rss_limit_mb={MOST_MEMORY_MB}",
-        f"-artifact_prefix={findings}/{target}-", f"-seed={seed}", "-max_len=65536", "-print_final_stats=1",
+        f"-artifact_prefix={findings}/{target}-", f"-seed={seed}", "-max_len=65536", f"-malloc_limit_mb={MOST_AT_ONCE_MB}", "-print_final_stats=1",
         "-use_value_profile=1", "-verbosity=0", *folders,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own words)
