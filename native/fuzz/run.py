@@ -107,7 +107,8 @@ def run(fuzzer: Path, seconds: int, findings: Path, corpus: Path | None, seed: i
     folders = [str(kept), *([str(seeds)] if seeds.is_dir() else [])]
     command = [
         str(fuzzer), f"-max_total_time={seconds}", f"-timeout={LONGEST_INPUT_S}", f"-rss_limit_mb={MOST_MEMORY_MB}",
-        f"-artifact_prefix={findings}/{target}-", f"-seed={seed}", "-max_len=65536", f"-malloc_limit_mb={MOST_AT_ONCE_MB}", "-print_final_stats=1",
+        f"-artifact_prefix={findings}/{target}-", f"-seed={seed}", "-max_len=65536",
+        f"-malloc_limit_mb={MOST_AT_ONCE_MB}", "-print_final_stats=1",
         "-use_value_profile=1", "-verbosity=0", *folders,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own words)
