@@ -13,8 +13,7 @@ from typing import Final
 
 from picows import WSError
 
-from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, Venue, VenueOrderId
-from tradewind.model.instruments import Instrument
+from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, VenueOrderId
 from tradewind.venue.adapter import (
     NewOrder,
     PreparedOrder,
@@ -30,12 +29,10 @@ from tradewind.venue.binance.http_connection import HttpAnswer
 from tradewind.venue.binance.namesakes import Namesakes
 from tradewind.venue.binance.order_entry import OrderEntry
 from tradewind.venue.binance.rest import BinanceRest
+from tradewind.venue.binance.rest_answers import RestAnswers
 from tradewind.venue.binance.signing import RECV_WINDOW_MS, encode_query
 from tradewind.venue.binance.user_stream import StreamBroken, UserStream
 from tradewind.venue.reports import (
-    BalanceReport,
-    FillReport,
-    MassStatus,
     OrderStatusReport,
     StreamEvent,
     StreamInterrupted,
@@ -63,7 +60,7 @@ def visibility_delay(receive_window_s: float) -> float:
     return receive_window_s + VIEWS_LAG_S
 
 
-class BinanceExecutionClient:
+class BinanceExecutionClient(RestAnswers):
     """See ``ExecutionClient``."""
 
     def __init__(
@@ -78,11 +75,8 @@ class BinanceExecutionClient:
         ssl_context: ssl.SSLContext | None = None,
         names: Namesakes | None = None,
     ) -> None:
+        super().__init__(account_id, queries, visibility_delay_s)
         self._names = names or Namesakes()
-        self.venue: Venue = queries.venue
-        self.account_id = account_id
-        self.visibility_delay_s = visibility_delay_s
-        self._queries = queries
         self._entry = entry
         self._rest = rest
         self._stream_url = stream_url.rstrip("/")
@@ -110,10 +104,6 @@ class BinanceExecutionClient:
         except OSError as error:
             raise VenueUnavailable(f"the order connections cannot be opened: {error}") from error
 
-    async def instruments(self) -> Sequence[Instrument]:
-        """See ``ExecutionClient.instruments``. Raises VenueError."""
-        return await self._queries.instruments()
-
     def prepare_order(self, order: NewOrder) -> PreparedOrder:
         """See ``ExecutionClient.prepare_order``.
 
@@ -132,37 +122,6 @@ class BinanceExecutionClient:
         """See ``ExecutionClient.cancel_order``. VenueUnavailable: nothing was sent."""
         instrument = self._queries.instrument(instrument_id)
         return [await self._entry.cancel(instrument, client_order_id, on_first_byte, venue_order_id)]
-
-    async def order_status(
-        self,
-        instrument_id: InstrumentId,
-        client_order_id: ClientOrderId,
-        venue_order_id: VenueOrderId | None = None,
-    ) -> OrderStatusReport:
-        """See ``ExecutionClient.order_status``."""
-        return await self._queries.order_status(instrument_id, client_order_id, venue_order_id)
-
-    async def orders_from(self, instrument_id: InstrumentId, first: VenueOrderId) -> Sequence[OrderStatusReport]:
-        """See ``ExecutionClient.orders_from``."""
-        return await self._queries.orders_from(instrument_id, first)
-
-    async def open_orders(self) -> Sequence[OrderStatusReport]:
-        """See ``ExecutionClient.open_orders``."""
-        return await self._queries.open_orders()
-
-    async def fills(
-        self, instrument_id: InstrumentId, *, since_ns: int | None = None, venue_order_id: VenueOrderId | None = None
-    ) -> Sequence[FillReport]:
-        """See ``ExecutionClient.fills``; a fill from here names the order by the venue's id only."""
-        return await self._queries.fills(instrument_id, since_ns=since_ns, venue_order_id=venue_order_id)
-
-    async def balances(self) -> BalanceReport:
-        """See ``ExecutionClient.balances``."""
-        return await self._queries.balances()
-
-    async def mass_status(self, since_ns: int) -> MassStatus:
-        """See ``ExecutionClient.mass_status``."""
-        return await self._queries.mass_status(since_ns)
 
     async def close(self) -> None:
         """Close all connections. The listen key is left: another process may read the same stream."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
-from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, Venue, VenueOrderId
+from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, VenueOrderId
 from tradewind.model.instruments import Instrument
 from tradewind.venue.adapter import (
     NewOrder,
@@ -21,13 +21,12 @@ from tradewind.venue.adapter import (
 )
 from tradewind.venue.binance.account_queries import AccountQueries
 from tradewind.venue.binance.rest import BinanceRest
+from tradewind.venue.binance.rest_answers import RestAnswers
 from tradewind.venue.fix import messages
 from tradewind.venue.fix.session import FixLink, FixMessage, LoggedOff, LoggedOn, next_cancel_number
 from tradewind.venue.fix_fields import utc_timestamp
 from tradewind.venue.reports import (
-    BalanceReport,
     FillReport,
-    MassStatus,
     OrderStatusReport,
     Report,
     StreamEvent,
@@ -45,7 +44,7 @@ _EXECUTION_REPORT: Final = "8"
 _UNKNOWN_ORDER: Final = "1"
 
 
-class FixExecutionClient:
+class FixExecutionClient(RestAnswers):
     """See ``ExecutionClient``."""
 
     def __init__(
@@ -58,12 +57,9 @@ class FixExecutionClient:
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         visibility_delay_s: float = VISIBILITY_DELAY_S,
     ) -> None:
-        self.venue: Venue = queries.venue
-        self.account_id = account_id
-        self.visibility_delay_s = visibility_delay_s
+        super().__init__(account_id, queries, visibility_delay_s)
         self.link = link
         self.answer_timeout_s = answer_timeout_s
-        self._queries = queries
         self._rest = rest
         self._seen: dict[str, None] = {}
         """ExecIDs, oldest first: the drop copy says the same again, and so does a resend."""
@@ -75,10 +71,6 @@ class FixExecutionClient:
         await self._queries.instruments()
         await self._queries.balances()
         await self.link.open()
-
-    async def instruments(self) -> Sequence[Instrument]:
-        """See ``ExecutionClient.instruments``. Raises VenueError."""
-        return await self._queries.instruments()
 
     def prepare_order(self, order: NewOrder) -> PreparedOrder:
         """See ``ExecutionClient.prepare_order``.
@@ -109,37 +101,6 @@ class FixExecutionClient:
                 raise OrderNotFound(int(_UNKNOWN_ORDER), reason)
             raise VenueRejected(0, reason)
         return [self.read_status(answer, instrument)]
-
-    async def order_status(
-        self,
-        instrument_id: InstrumentId,
-        client_order_id: ClientOrderId,
-        venue_order_id: VenueOrderId | None = None,
-    ) -> OrderStatusReport:
-        """See ``ExecutionClient.order_status``."""
-        return await self._queries.order_status(instrument_id, client_order_id, venue_order_id)
-
-    async def orders_from(self, instrument_id: InstrumentId, first: VenueOrderId) -> Sequence[OrderStatusReport]:
-        """See ``ExecutionClient.orders_from``."""
-        return await self._queries.orders_from(instrument_id, first)
-
-    async def open_orders(self) -> Sequence[OrderStatusReport]:
-        """See ``ExecutionClient.open_orders``."""
-        return await self._queries.open_orders()
-
-    async def fills(
-        self, instrument_id: InstrumentId, *, since_ns: int | None = None, venue_order_id: VenueOrderId | None = None
-    ) -> Sequence[FillReport]:
-        """See ``ExecutionClient.fills``."""
-        return await self._queries.fills(instrument_id, since_ns=since_ns, venue_order_id=venue_order_id)
-
-    async def balances(self) -> BalanceReport:
-        """See ``ExecutionClient.balances``."""
-        return await self._queries.balances()
-
-    async def mass_status(self, since_ns: int) -> MassStatus:
-        """See ``ExecutionClient.mass_status``."""
-        return await self._queries.mass_status(since_ns)
 
     async def close(self) -> None:
         """Log out and close all connections."""

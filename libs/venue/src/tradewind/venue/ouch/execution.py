@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, Venue, VenueOrderId
+from tradewind.model.identifiers import AccountId, ClientOrderId, InstrumentId, VenueOrderId
 from tradewind.model.instruments import Instrument
 from tradewind.venue.adapter import (
     NewOrder,
@@ -22,6 +22,7 @@ from tradewind.venue.adapter import (
 )
 from tradewind.venue.binance.account_queries import AccountQueries
 from tradewind.venue.binance.rest import BinanceRest
+from tradewind.venue.binance.rest_answers import RestAnswers
 from tradewind.venue.itch.soupbintcp import DEAD_AFTER_S
 from tradewind.venue.ouch.messages import Accepted, Canceled, CancelOrder, Executed, Outbound, Rejected, write_inbound
 from tradewind.venue.ouch.record import OuchOrder
@@ -29,7 +30,6 @@ from tradewind.venue.ouch.session import Down, OuchLink, Up
 from tradewind.venue.ouch.tokens import TokenNames
 from tradewind.venue.ouch.translation import FeeRates, enter_order, fill_of, in_shares, status_of
 from tradewind.venue.reports import (
-    BalanceReport,
     FillReport,
     MassStatus,
     OrderStatusReport,
@@ -60,7 +60,7 @@ class ShareQueries(AccountQueries):
         return found
 
 
-class OuchExecutionClient:
+class OuchExecutionClient(RestAnswers):
     """See ``ExecutionClient``."""
 
     def __init__(
@@ -75,13 +75,10 @@ class OuchExecutionClient:
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         visibility_delay_s: float = VISIBILITY_DELAY_S,
     ) -> None:
-        self.venue: Venue = queries.venue
-        self.account_id = account_id
-        self.visibility_delay_s = visibility_delay_s
+        super().__init__(account_id, queries, visibility_delay_s)
         self.link = link
         self.names = names
         self.answer_timeout_s = answer_timeout_s
-        self._queries = queries
         self._rest = rest
         self._rates = rates
 
@@ -92,10 +89,6 @@ class OuchExecutionClient:
         await self._queries.instruments()
         await self._queries.balances()
         await self.link.open()
-
-    async def instruments(self) -> Sequence[Instrument]:
-        """See ``ExecutionClient.instruments``. Raises VenueError."""
-        return await self._queries.instruments()
 
     def prepare_order(self, order: NewOrder) -> PreparedOrder:
         """See ``ExecutionClient.prepare_order``.
@@ -146,7 +139,7 @@ class OuchExecutionClient:
         if order is not None and self.link.live:
             return self._status(order)
         if venue_order_id is not None and order is None:
-            return self._named(await self._queries.order_status(instrument_id, client_order_id, venue_order_id))
+            return self._named(await super().order_status(instrument_id, client_order_id, venue_order_id))
         token = self.names.token(client_order_id)
         if token not in self.link.record.rejected:
             await self.link.renew()
@@ -158,25 +151,15 @@ class OuchExecutionClient:
 
     async def orders_from(self, instrument_id: InstrumentId, first: VenueOrderId) -> Sequence[OrderStatusReport]:
         """See ``ExecutionClient.orders_from``."""
-        return [self._named(report) for report in await self._queries.orders_from(instrument_id, first)]
+        return [self._named(report) for report in await super().orders_from(instrument_id, first)]
 
     async def open_orders(self) -> Sequence[OrderStatusReport]:
         """See ``ExecutionClient.open_orders``; those of others too."""
-        return [self._named(report) for report in await self._queries.open_orders()]
-
-    async def fills(
-        self, instrument_id: InstrumentId, *, since_ns: int | None = None, venue_order_id: VenueOrderId | None = None
-    ) -> Sequence[FillReport]:
-        """See ``ExecutionClient.fills``."""
-        return await self._queries.fills(instrument_id, since_ns=since_ns, venue_order_id=venue_order_id)
-
-    async def balances(self) -> BalanceReport:
-        """See ``ExecutionClient.balances``."""
-        return await self._queries.balances()
+        return [self._named(report) for report in await super().open_orders()]
 
     async def mass_status(self, since_ns: int) -> MassStatus:
         """See ``ExecutionClient.mass_status``."""
-        status = await self._queries.mass_status(since_ns)
+        status = await super().mass_status(since_ns)
         return msgspec.structs.replace(status, open_orders=tuple(self._named(each) for each in status.open_orders))
 
     async def close(self) -> None:
