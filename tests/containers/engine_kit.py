@@ -13,6 +13,8 @@ from urllib.request import Request, urlopen
 ROOT: Final = Path(__file__).resolve().parents[2]
 VERSION: Final = "test"
 PAGE: Final = "ui"
+FIX: Final = "fix-gateway"
+"""Its image has a layer more: QuickFIX."""
 """nginx with the page: a container of ours, and no process of the platform."""
 SERVICES: Final = sorted(path.parent.name for path in ROOT.glob("services/*/Dockerfile") if path.parent.name != PAGE)
 CONTAINERS: Final = [*SERVICES, PAGE]
@@ -81,6 +83,9 @@ class Platform:
             "TRADEWIND_VERSION": VERSION,
             "TRADEWIND_PAGE_PORT": str(port),
             "TRADEWIND_SECRETS": str(secrets),
+            # Off unless it is asked for; its clients are those of the example.
+            "COMPOSE_PROFILES": "fix",
+            "TRADEWIND_FIX_GATEWAY_PORT": str(free_port()),
         }
         self._file = file
 

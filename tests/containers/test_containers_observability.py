@@ -18,7 +18,7 @@ def prometheus(kafka_platform: Platform) -> str:
     """The address of a Prometheus that watches the platform."""
     port = str(free_port())
     # For every command from here on, so that it is removed with the rest.
-    kafka_platform.environment |= {"TRADEWIND_PROMETHEUS_PORT": port, "COMPOSE_PROFILES": "observability"}
+    kafka_platform.environment |= {"TRADEWIND_PROMETHEUS_PORT": port, "COMPOSE_PROFILES": "fix,observability"}
     kafka_platform.up("--no-deps", "prometheus", wait_s=90)
     return f"http://127.0.0.1:{port}/api/v1"
 
