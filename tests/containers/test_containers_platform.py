@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from containers.engine_kit import CONTAINERS, PAGE, ROOT, SERVICES, STORES, STRATEGIES, Platform, docker, image, until
+from containers.engine_kit import CONTAINERS, FIX, PAGE, ROOT, SERVICES, STORES, STRATEGIES, Platform, docker, image, until
 from containers.ledger_kit import check_ledger, resume
 
 pytestmark = pytest.mark.timeout(1200)
@@ -28,11 +28,12 @@ def test_orders_flow_and_the_page_answers(kafka_platform: Platform) -> None:
     until(lambda: len(kafka_platform.api("/fills?limit=10")["fills"]) > 0, "the api shows fills")
 
 
-def test_the_page_is_published_on_loopback_alone(kafka_platform: Platform) -> None:
+def test_the_page_and_the_gateway_are_published_on_loopback_alone(kafka_platform: Platform) -> None:
     published = {name: kafka_platform.inspect(name)["NetworkSettings"]["Ports"] for name in [*CONTAINERS, *STORES]}
     bound = {name: ports for name, ports in published.items() if any(ports.values())}
-    assert set(bound) == {PAGE}
-    assert [one["HostIp"] for one in bound[PAGE]["8080/tcp"]] == ["127.0.0.1"]
+    assert set(bound) == {PAGE, FIX}
+    for name, port in ((PAGE, "8080/tcp"), (FIX, "9880/tcp")):
+        assert [one["HostIp"] for one in bound[name][port]] == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize("service", CONTAINERS)
@@ -49,7 +50,7 @@ def test_what_a_container_is_from_inside(kafka_platform: Platform, service: str)
     writable = inside("find / -xdev -writable -not -type l -not -path '/proc/*' 2>/dev/null").split()
     assert not [path for path in writable if not path.startswith(("/tmp", "/data"))]
     assert "Read-only file system" in inside("touch /usr/local/x /etc/x 2>&1")
-    assert inside("mount | grep -c ' /data '") == ("1" if service == "sim-venue" else "0")
+    assert inside("mount | grep -c ' /data '") == ("1" if service in ("sim-venue", FIX) else "0")
     tools = "gcc g++ cc c++ make uv pip pip3 git curl wget ensurepip"
     assert inside(f"for tool in {tools}; do command -v $tool; done") == ""
     assert service == PAGE or inside("python3 -c 'import pip' 2>&1 | tail -1").startswith("ModuleNotFoundError")
