@@ -9,7 +9,19 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from containers.engine_kit import CONTAINERS, FIX, PAGE, ROOT, SERVICES, STORES, STRATEGIES, Platform, docker, image, until
+from containers.engine_kit import (
+    CONTAINERS,
+    FIX,
+    PAGE,
+    ROOT,
+    SERVICES,
+    STORES,
+    STRATEGIES,
+    Platform,
+    docker,
+    image,
+    until,
+)
 from containers.ledger_kit import check_ledger, resume
 
 pytestmark = pytest.mark.timeout(1200)
