@@ -77,7 +77,7 @@ def test_services_differ_in_their_last_layers_alone(images: list[str]) -> None:
 def test_the_gateway_has_the_library_that_it_needs(images: list[str]) -> None:
     docker("run", "--rm", image(FIX), "python3", "-c", "import tradewind_native.fix_sessions")
     lacking = docker("run", "--rm", image("risk"), "python3", "-c", "import tradewind_native.fix_sessions", check=False)
-    assert "FIX sessions need QuickFIX" in lacking.stderr
+    assert "install it (Debian: libquickfix17)" in lacking.stderr
 
 
 def test_no_layer_holds_a_secret_or_a_leftover(images: list[str]) -> None:
