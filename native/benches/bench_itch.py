@@ -132,12 +132,11 @@ LAG_EVERY_S = 0.001
 
 async def _read_and_watch(reader: RingReader, deliver: Callable[[Any], None], lags: list[float]) -> None:
     """Read to the end; how late a sleep of a millisecond ends meanwhile is the loop's lag."""
-    loop = asyncio.get_running_loop()
     reading = asyncio.ensure_future(reader.run(deliver))
     while not reading.done():
-        due = loop.time() + LAG_EVERY_S
+        due = time.monotonic() + LAG_EVERY_S  # the loop's own clock has whole milliseconds
         await asyncio.wait([reading], timeout=LAG_EVERY_S)
-        lags.append(loop.time() - due)
+        lags.append(time.monotonic() - due)
     reading.result()
 
 
