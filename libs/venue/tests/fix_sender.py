@@ -1,6 +1,6 @@
 """Our side in a process that is killed: ``python fix_sender.py PORT FOLDER VERSION FIRST`` sends orders without end.
 
-It says ``sending NAME`` before each and ``NAME ANSWER`` after it.
+It says ``sending NAME`` before each and ``NAME ANSWER`` after it: 0 is taken, else the outcome's name.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import itertools
 import sys
 from pathlib import Path
 
-from tradewind.venue.adapter import VenueError
+from tradewind.venue.adapter import VenueError, VenueUnavailable
 from tradewind.venue.fix.session import FixAddress, FixLink
 from tradewind.venue.fix_fields import fix_body
 
@@ -31,7 +31,12 @@ def address(port: int, folder: Path, version: str) -> FixAddress:
 async def main() -> None:
     port, folder, version, first = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     link = FixLink(address(port, folder, version))
-    await link.open()
+    while True:
+        try:
+            await link.open()
+            break
+        except VenueUnavailable as error:
+            print("waiting:", error, flush=True)
     for number in itertools.count(first):
         name = f"o{number}"
         print("sending", name, flush=True)
