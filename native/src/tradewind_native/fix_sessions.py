@@ -121,9 +121,10 @@ class FixEngine:
         ``folder``: store and log of every session, kept between runs. ``accept_types``: MsgTypes of the application
         that are let in, all when empty; others are refused with a BusinessMessageReject. ``gap_fill_types``: MsgTypes
         that a ResendRequest of the peer never brings again once the connection that they went out on is gone; over the
-        same connection they are sent again under their number, which the peer counts once. ``echo`` sends every application message back at once, but
-        not an order with PossResend whose ClOrdID was seen; for tests of the protocol. ``store_offline``: what is sent
-        to a session that is logged off is stored with its number, and the peer asks for it after its next Logon.
+        same connection they are sent again under their number, which the peer counts once. ``echo`` sends every
+        application message back at once, but not an order with PossResend whose ClOrdID was seen; for tests of the
+        protocol. ``store_offline``: what is sent to a session that is logged off is stored with its number, and the
+        peer asks for it after its next Logon.
 
         Raises:
             ValueError: a setting cannot be used, a dictionary cannot be read or a store file is damaged; it says which.
